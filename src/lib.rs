@@ -1,0 +1,6 @@
+//! portreeve: an SSH bastion that carries reverse tunnels itself, and the console that shows and commands them.
+//!
+//! The folders are floors; each imports only from those above it in this list:
+//! `model`, `config`, `audit`, `store`, `tunnels`, `health`, `server`, `control`, `ui`, `cli`, `daemon`.
+
+pub mod model;

@@ -1,0 +1,3 @@
+//! Starts portreeve.
+
+fn main() {}

@@ -1,0 +1,28 @@
+//! The vocabulary: ids, ports and ranges, states, times and the pictures of them. No I/O.
+
+mod ids;
+mod ports;
+mod state;
+mod text;
+mod view;
+
+pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
+pub use ports::{Port, PortError, PortRange};
+pub use state::{
+    BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,
+};
+pub use text::{clean, clean_line};
+pub use view::{
+    AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, RevocationView, SessionKind, SessionView, TeamView,
+    TunnelView, VisitorView,
+};
+
+/// A point in time, always UTC; screens convert it for their reader.
+pub type Time = chrono::DateTime<chrono::Utc>;
+
+/// The time now, cut to milliseconds so that what is written equals what is kept in memory.
+#[must_use]
+pub fn now() -> Time {
+    let t = chrono::Utc::now();
+    Time::from_timestamp_millis(t.timestamp_millis()).unwrap_or(t)
+}

@@ -1,0 +1,316 @@
+//! States, verdicts, roles and causes of death.
+
+use super::{HostName, Port};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// State of a tunnel (or of a lease that has none).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TunnelState {
+    /// Listening; the last checks of the service behind it passed, or none is configured or has run.
+    Up,
+    /// Listening, but the service behind it fails its check: "online but unusable".
+    Degraded,
+    /// The host had it in this daemon's lifetime and lost it; the obituary says why.
+    Down,
+    /// A lease without a session since the daemon started, or a session that did not ask for it.
+    Awaiting,
+    /// Blocked by an operator.
+    Revoked,
+}
+
+impl TunnelState {
+    /// The word shown and sent.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+            Self::Awaiting => "awaiting",
+            Self::Revoked => "revoked",
+        }
+    }
+    /// Whether a listener stands on the port now.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Up | Self::Degraded)
+    }
+}
+
+impl fmt::Display for TunnelState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Where a lease comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaseKind {
+    /// Named in `portreeve.toml`.
+    Fixed,
+    /// Given by an operator.
+    Assigned,
+    /// Chosen for the host at its first `-R 0`, and its own from then on.
+    Sticky,
+    /// Asked for by the host by number, free in its team's range at the time; its own from then on.
+    Requested,
+}
+
+impl LeaseKind {
+    /// The word shown and stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Assigned => "assigned",
+            Self::Sticky => "sticky",
+            Self::Requested => "requested",
+        }
+    }
+}
+impl fmt::Display for LeaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// On which addresses of the bastion a team's tunnels may listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BindPolicy {
+    /// 127.0.0.1 and ::1 only, whatever the client asks.
+    #[default]
+    Loopback,
+    /// Any address the client asks for; visitors are held to the team's `visitors` list.
+    Gateway,
+}
+impl fmt::Display for BindPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Loopback => "loopback",
+            Self::Gateway => "gateway",
+        })
+    }
+}
+
+/// What an operator may do. Each role includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// See everything of their teams.
+    Viewer,
+    /// And connect to tunnels, reconnect, revoke, restore, assign, move, release.
+    Operator,
+    /// And reload the configuration, and act on every team.
+    Admin,
+}
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+/// How the service behind a tunnel is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckKind {
+    /// The host opens a connection to the service and keeps it open for a moment.
+    #[default]
+    Tcp,
+    /// And the service greets as SSH does (RFC 4253 §4.2).
+    Ssh,
+    /// And the service answers `HEAD / HTTP/1.0` with a status line below 500.
+    Http,
+    /// No check.
+    None,
+}
+impl fmt::Display for CheckKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "tcp",
+            Self::Ssh => "ssh",
+            Self::Http => "http",
+            Self::None => "none",
+        })
+    }
+}
+
+/// What the checks of a tunnel say, after rise and fall counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Not enough results yet, or no check.
+    #[default]
+    Unknown,
+    /// `rise` results in a row were good.
+    Passing,
+    /// `fall` results in a row were bad.
+    Failing,
+}
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Unknown => "unknown",
+            Self::Passing => "passing",
+            Self::Failing => "failing",
+        })
+    }
+}
+
+/// Which layer a check failed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkLayer {
+    /// The SSH session did not answer.
+    Link,
+    /// The host did not open the channel: its service refused or could not be reached.
+    Channel,
+    /// The channel opened, but the service did not speak as it should.
+    Service,
+}
+
+/// Why a tunnel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObituaryCause {
+    /// The client said goodbye, or closed its connection in order.
+    ClientDisconnect,
+    /// The client withdrew the forward (`cancel-tcpip-forward`) and kept its session.
+    ClientCancel,
+    /// The peer's kernel reset the connection.
+    PeerReset,
+    /// Nothing was heard for interval × count.
+    KeepaliveTimeout,
+    /// What was sent was not acknowledged in time (TCP_USER_TIMEOUT).
+    SendTimeout,
+    /// The client broke the protocol, or a key exchange failed.
+    ProtocolError,
+    /// The same host came back and this session no longer answered.
+    Takeover,
+    /// An operator asked for it, to make the host dial anew.
+    Reconnect,
+    /// An operator blocked the host, its key or its lease.
+    Revoke,
+    /// An operator gave the port to another host or released it.
+    LeaseEnded,
+    /// An operator closed this session.
+    OperatorDisconnect,
+    /// The configuration no longer allows it.
+    ConfigChange,
+    /// The daemon stopped.
+    Shutdown,
+}
+
+impl ObituaryCause {
+    /// A sentence for people.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::ClientDisconnect => "the client disconnected",
+            Self::ClientCancel => "the client cancelled the forward",
+            Self::PeerReset => "the connection was reset by the peer",
+            Self::KeepaliveTimeout => "keepalive timeout: the host went silent",
+            Self::SendTimeout => "data sent to the host was not acknowledged in time",
+            Self::ProtocolError => "protocol error",
+            Self::Takeover => "taken over by a newer session of the same host",
+            Self::Reconnect => "dropped by an operator to make it redial",
+            Self::Revoke => "revoked by an operator",
+            Self::LeaseEnded => "its lease was moved or released",
+            Self::OperatorDisconnect => "disconnected by an operator",
+            Self::ConfigChange => "the configuration no longer allows it",
+            Self::Shutdown => "the bastion stopped",
+        }
+    }
+}
+
+/// Why and how a session (and so its tunnels) ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obituary {
+    /// The cause.
+    pub cause: ObituaryCause,
+    /// Particulars, already cleaned for a terminal; empty when the cause says it all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+impl Obituary {
+    /// A cause with nothing to add.
+    #[must_use]
+    pub fn of(cause: ObituaryCause) -> Self {
+        Self { cause, detail: String::new() }
+    }
+    /// A cause with particulars.
+    #[must_use]
+    pub fn with(cause: ObituaryCause, detail: &str) -> Self {
+        Self { cause, detail: super::clean_line(detail) }
+    }
+}
+impl fmt::Display for Obituary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.cause.sentence())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a revocation blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value", rename_all = "lowercase")]
+pub enum BlockTarget {
+    /// Every key of the host.
+    Host(HostName),
+    /// One key, by its fingerprint (`SHA256:…`), whoever's it is.
+    Key(String),
+    /// One port: nobody may hold it.
+    Port(Port),
+}
+impl BlockTarget {
+    /// `host`, `key` or `port`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Host(_) => "host",
+            Self::Key(_) => "key",
+            Self::Port(_) => "port",
+        }
+    }
+    /// The host's name, the fingerprint or the port.
+    #[must_use]
+    pub fn value(&self) -> String {
+        match self {
+            Self::Host(h) => h.to_string(),
+            Self::Key(k) => k.clone(),
+            Self::Port(p) => p.to_string(),
+        }
+    }
+    /// Reads what an operator typed: a fingerprint, a port number, or else a host's name.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected.
+    pub fn parse(s: &str) -> Result<Self, String> {
+        if s.starts_with("SHA256:") {
+            return Ok(Self::Key(s.to_owned()));
+        }
+        let digits = s.strip_prefix(':').unwrap_or(s);
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            return digits.parse().map(Self::Port).map_err(|e: super::PortError| e.to_string());
+        }
+        s.parse()
+            .map(Self::Host)
+            .map_err(|e| format!("{s:?} is neither a host's name ({e}), nor a port, nor a key fingerprint (SHA256:…)"))
+    }
+}
+impl fmt::Display for BlockTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.value())
+    }
+}

@@ -1,0 +1,44 @@
+//! Text from outside (user names, client versions, banners, error messages) made safe to print.
+
+/// The text without control, bidirectional-override and zero-width characters, cut to `max` characters.
+///
+/// What would move a cursor, change a colour or reorder a line becomes `·`, so that it can be seen that something was there.
+#[must_use]
+pub fn clean(s: &str, max: usize) -> String {
+    let mut out = String::with_capacity(s.len().min(max * 4));
+    for (n, c) in s.chars().enumerate() {
+        if n == max {
+            out.push('…');
+            break;
+        }
+        out.push(if hostile(c) { '·' } else { c });
+    }
+    out
+}
+
+/// [`clean`] at 200 characters: enough for a line of a screen or a log.
+#[must_use]
+pub fn clean_line(s: &str) -> String {
+    clean(s.trim_end(), 200)
+}
+
+fn hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00ad}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_and_invisible_characters_do_not_reach_the_screen() {
+        assert_eq!(clean_line("a\u{1b}[2Jb"), "a·[2Jb");
+        assert_eq!(clean_line("x\u{202e}y\u{200b}z"), "x·y·z");
+        assert_eq!(clean_line("한글 漢字"), "한글 漢字");
+        assert_eq!(clean("abcdef", 3), "abc…");
+    }
+}
