@@ -3,4 +3,5 @@
 //! The folders are floors; each imports only from those above it in this list:
 //! `model`, `config`, `audit`, `store`, `tunnels`, `health`, `server`, `control`, `ui`, `cli`, `daemon`.
 
+pub mod config;
 pub mod model;

@@ -1,0 +1,173 @@
+//! Every key of `portreeve.toml`, once: what the reader accepts, what it suggests for a misspelt one, and what the
+//! tests hold `docs/configuration.md` and `contrib/portreeve.toml` to.
+
+/// What holds when a key is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// This value, as TOML.
+    Value(&'static str),
+    /// Described in words: it depends on something else.
+    Words(&'static str),
+    /// It must be there.
+    Required,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As written in the file.
+    pub name: &'static str,
+    /// When left out.
+    pub fallback: Fallback,
+}
+
+/// One kind of section and its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SectionKeys {
+    /// Its title, with capitals for what the file's author chooses: `hosts.NAME`.
+    pub title: &'static str,
+    /// What may stand in it.
+    pub keys: &'static [Key],
+}
+
+impl SectionKeys {
+    /// Whether a key of this name may stand here.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.keys.iter().any(|k| k.name == name)
+    }
+}
+
+const fn value(name: &'static str, toml: &'static str) -> Key {
+    Key { name, fallback: Fallback::Value(toml) }
+}
+const fn words(name: &'static str, words: &'static str) -> Key {
+    Key { name, fallback: Fallback::Words(words) }
+}
+const fn required(name: &'static str) -> Key {
+    Key { name, fallback: Fallback::Required }
+}
+
+/// `[bastion]`.
+pub const BASTION: SectionKeys =
+    SectionKeys { title: "bastion", keys: &[words("name", "the machine's host name"), value("state", "\"state\"")] };
+
+/// `[ssh]`.
+pub const SSH: SectionKeys = SectionKeys {
+    title: "ssh",
+    keys: &[
+        value("listen", "[\"127.0.0.1:2222\"]"),
+        value("host_keys", "[\"ssh_host_ed25519_key\", \"ssh_host_rsa_key\"]"),
+        value("keepalive_interval", "\"15s\""),
+        value("keepalive_count", "3"),
+        value("send_timeout", "\"30s\""),
+        value("login_grace_time", "\"30s\""),
+        value("max_unauthenticated", "128"),
+        value("max_auth_attempts", "6"),
+        value("takeover_probe", "\"3s\""),
+        value("reconnect_wait", "\"60s\""),
+        value("drain", "\"5s\""),
+    ],
+};
+
+/// `[control]`.
+pub const CONTROL: SectionKeys = SectionKeys {
+    title: "control",
+    keys: &[words("socket", "`control.sock` in the state folder"), words("group", "the daemon's own group")],
+};
+
+/// `[audit]`.
+pub const AUDIT: SectionKeys = SectionKeys { title: "audit", keys: &[value("dir", "\"audit\"")] };
+
+/// `[log]`.
+pub const LOG: SectionKeys =
+    SectionKeys { title: "log", keys: &[words("dir", "none: standard error"), value("level", "\"info\"")] };
+
+/// `[relay]`.
+pub const RELAY: SectionKeys = SectionKeys {
+    title: "relay",
+    keys: &[
+        value("visitor_memory", "\"256KiB\""),
+        value("visitor_spill", "\"1GiB\""),
+        value("total_spill", "\"8GiB\""),
+        value("stall_timeout", "\"60s\""),
+        value("open_timeout", "\"10s\""),
+        value("max_visitors", "1024"),
+    ],
+};
+
+/// `[health]`.
+pub const HEALTH: SectionKeys = SectionKeys {
+    title: "health",
+    keys: &[value("interval", "\"30s\""), value("timeout", "\"5s\""), value("rise", "2"), value("fall", "3")],
+};
+
+/// `[teams.NAME]`.
+pub const TEAM: SectionKeys = SectionKeys {
+    title: "teams.NAME",
+    keys: &[required("ports"), value("bind", "\"loopback\""), words("visitors", "none"), words("contact", "none")],
+};
+
+/// `[hosts.NAME]`.
+pub const HOST: SectionKeys = SectionKeys {
+    title: "hosts.NAME",
+    keys: &[required("team"), required("keys"), words("ports", "none"), value("check", "\"tcp\"")],
+};
+
+/// A fixed port of a host written as a table: `ports = { web = { port = 20180, check = "http" } }`.
+pub const SERVICE: SectionKeys = SectionKeys {
+    title: "hosts.NAME.ports.SERVICE",
+    keys: &[
+        required("port"),
+        words("check", "by the service's name"),
+        words("interval", "as in `[health]`"),
+        words("timeout", "as in `[health]`"),
+        words("rise", "as in `[health]`"),
+        words("fall", "as in `[health]`"),
+    ],
+};
+
+/// `[operators.NAME]`.
+pub const OPERATOR: SectionKeys = SectionKeys {
+    title: "operators.NAME",
+    keys: &[
+        words("keys", "none"),
+        value("role", "\"viewer\""),
+        words("teams", "all teams"),
+        words("unix_user", "none"),
+    ],
+};
+
+/// All of them, in the order of the documentation.
+pub const SECTIONS: &[SectionKeys] = &[BASTION, SSH, CONTROL, AUDIT, LOG, RELAY, HEALTH, TEAM, HOST, SERVICE, OPERATOR];
+
+/// What may stand at the top of the file.
+pub const TOP: &[&str] =
+    &["bastion", "ssh", "control", "audit", "log", "relay", "health", "teams", "hosts", "operators"];
+
+/// The known word nearest to a misspelt one, if it is near enough to be what was meant.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let squeeze = |s: &str| s.replace(['-', '_'], "");
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(&squeeze(&word), &squeeze(k)), k))
+        .min_by_key(|(distance, _)| *distance)
+        // A third of the letters wrong is still a slip of the hand; more is another word.
+        .filter(|(distance, k)| *distance <= (k.chars().count() / 3).max(1))
+        .map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_recognised_and_another_word_is_not() {
+        assert_eq!(nearest("keepalive-interval", SSH.keys.iter().map(|k| k.name)), Some("keepalive_interval"));
+        assert_eq!(nearest("lisen", SSH.keys.iter().map(|k| k.name)), Some("listen"));
+        assert_eq!(nearest("Team", HOST.keys.iter().map(|k| k.name)), Some("team"));
+        assert_eq!(nearest("password", HOST.keys.iter().map(|k| k.name)), None);
+    }
+}

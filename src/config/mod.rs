@@ -1,0 +1,29 @@
+//! `portreeve.toml`: what may connect, and how. Read, checked as a whole, and then never changed: a reload makes a new
+//! [`Config`] and a [`Diff`] between the two.
+
+mod diff;
+pub mod host_keys;
+pub mod keys;
+mod load;
+mod lookup;
+mod people;
+mod problem;
+mod public_key;
+mod reader;
+mod rules;
+pub mod scaffold;
+mod schema;
+mod sections;
+pub mod shell;
+mod values;
+
+pub use diff::{Diff, HostChange, OperatorChange, Scope, SettingChange, TeamChange};
+pub use lookup::account_of;
+pub use problem::{ConfigError, Problem};
+pub use schema::{
+    AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, Operator, Principal, RelayConfig,
+    Service, SshConfig, Team,
+};
+
+#[cfg(test)]
+mod tests;

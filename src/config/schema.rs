@@ -1,0 +1,205 @@
+//! The configuration as the rest of the daemon sees it: complete, checked, every path absolute, every default filled in.
+
+use crate::model::{BindPolicy, CheckKind, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
+use ipnet::IpNet;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// When.
+    pub read_at: Time,
+    /// `[bastion] name`: shown in the console's corner; the machine's host name by default.
+    pub name: String,
+    /// `[bastion] state`: folder of the ledger (`ledger.sqlite`) and the spill files.
+    pub state_dir: PathBuf,
+    /// `[ssh]`.
+    pub ssh: SshConfig,
+    /// `[control]`.
+    pub control: ControlConfig,
+    /// `[audit]`.
+    pub audit: AuditConfig,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[relay]`.
+    pub relay: RelayConfig,
+    /// `[health]`: defaults for every service.
+    pub health: HealthConfig,
+    /// `[teams.NAME]`.
+    pub teams: BTreeMap<TeamName, Team>,
+    /// `[hosts.NAME]`.
+    pub hosts: BTreeMap<HostName, Host>,
+    /// `[operators.NAME]`.
+    pub operators: BTreeMap<OperatorName, Operator>,
+    /// Whose each key is, by fingerprint (`SHA256:…`).
+    pub keys: HashMap<String, Principal>,
+    /// Whose each fixed port is, and the service's name.
+    pub fixed_ports: HashMap<Port, (HostName, String)>,
+}
+
+/// Who a key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A host.
+    Host(HostName),
+    /// An operator.
+    Operator(OperatorName),
+}
+
+impl std::fmt::Display for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host(name) => write!(f, "host {name}"),
+            Self::Operator(name) => write!(f, "operator {name}"),
+        }
+    }
+}
+
+/// `[ssh]`: the embedded server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshConfig {
+    /// `listen`, default `127.0.0.1:2222`: addresses, e.g. `[::]:22`. Port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// `host_keys`: private key files (OpenSSH format), ed25519 and rsa.
+    pub host_keys: Vec<PathBuf>,
+    /// `keepalive_interval`, default 15 s: silence after which the host is asked for a sign of life.
+    pub keepalive_interval: Duration,
+    /// `keepalive_count`, default 3: a host silent for interval × count is dead.
+    pub keepalive_count: u32,
+    /// `send_timeout`, default 30 s: TCP_USER_TIMEOUT of hosts' and visitors' connections.
+    pub send_timeout: Duration,
+    /// `login_grace_time`, default 30 s: time to sign in.
+    pub login_grace_time: Duration,
+    /// `max_unauthenticated`, default 128: connections not yet signed in, in all.
+    pub max_unauthenticated: usize,
+    /// `max_auth_attempts`, default 6: keys a connection may try.
+    pub max_auth_attempts: usize,
+    /// `takeover_probe`, default 3 s: time an older session of a host has to answer when a newer one wants its port.
+    pub takeover_probe: Duration,
+    /// `reconnect_wait`, default 60 s: how long a reconnect watches for the redial.
+    pub reconnect_wait: Duration,
+    /// `drain`, default 5 s: time visitors have to finish when the daemon stops.
+    pub drain: Duration,
+}
+
+/// `[control]`: the Unix socket of console and CLI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// `socket`: its path, by default `control.sock` in the state folder. Created with mode 0660.
+    pub socket: PathBuf,
+    /// `group`: the group that owns it; the daemon's own by default.
+    pub group: Option<String>,
+}
+
+/// `[audit]`: the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// `dir`: folder of the daily files.
+    pub dir: PathBuf,
+}
+
+/// `[log]`: operational logs, apart from the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `dir`: folder of the daily files; logs go to standard error when absent.
+    pub dir: Option<PathBuf>,
+    /// `level`, default `info`: an EnvFilter directive such as `info,portreeve=debug`.
+    pub level: String,
+}
+
+/// `[relay]`: limits of buffering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayConfig {
+    /// `visitor_memory`, default 256 KiB: bytes held in memory for a visitor that reads slowly, before spilling to a file.
+    pub visitor_memory: usize,
+    /// `visitor_spill`, default 1 GiB: bytes held in a file for one visitor.
+    pub visitor_spill: u64,
+    /// `total_spill`, default 8 GiB: bytes held in files for all visitors.
+    pub total_spill: u64,
+    /// `stall_timeout`, default 60 s: a visitor with data waiting that takes none for this long is cut.
+    pub stall_timeout: Duration,
+    /// `open_timeout`, default 10 s: time a host has to open a channel for a visitor.
+    pub open_timeout: Duration,
+    /// `max_visitors`, default 1024: visitors of one tunnel at a time.
+    pub max_visitors: usize,
+}
+
+/// `[health]`, or a service's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// `interval`, default 30 s: between checks of one tunnel.
+    pub interval: Duration,
+    /// `timeout`, default 5 s: for one check.
+    pub timeout: Duration,
+    /// `rise`, default 2: good results in a row that make a service passing (the first result ever counts alone).
+    pub rise: u32,
+    /// `fall`, default 3: bad results in a row that make it failing.
+    pub fall: u32,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Team {
+    /// `ports`: its ranges. No two teams share a port.
+    pub ports: Vec<PortRange>,
+    /// `bind`, default `loopback`.
+    pub bind: BindPolicy,
+    /// `visitors`: networks visitors of `gateway` tunnels may come from. Empty: loopback only.
+    pub visitors: Vec<IpNet>,
+    /// `contact`: whom to call.
+    pub contact: Option<String>,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// `team`.
+    pub team: TeamName,
+    /// `keys`: public keys in OpenSSH's one-line form.
+    pub keys: Vec<HostKey>,
+    /// `ports`: its fixed ports, by service name.
+    pub services: BTreeMap<String, Service>,
+    /// `check`: how ports without a check of their own are checked (sticky and requested ones too). Default `tcp`.
+    pub check: CheckKind,
+}
+
+/// A public key of a host or operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKey {
+    /// `SHA256:…`.
+    pub fingerprint: String,
+    /// E.g. `ssh-ed25519`.
+    pub algorithm: String,
+    /// The comment at the line's end.
+    pub comment: String,
+}
+
+/// A fixed port of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The port on the bastion.
+    pub port: Port,
+    /// How it is checked; by default from the service's name: `ssh` → ssh, `http`/`web` → http, else the host's `check`.
+    pub check: CheckKind,
+    /// Interval, timeout, rise and fall, where they differ from `[health]`.
+    pub health: Option<HealthConfig>,
+}
+
+/// An operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// `keys`.
+    pub keys: Vec<HostKey>,
+    /// `role`, default `viewer`. An admin is never limited to teams.
+    pub role: Role,
+    /// `teams`; none means all.
+    pub teams: Option<Vec<TeamName>>,
+    /// `unix_user`: the account on this machine whose control-socket connections are this operator's; by its number where
+    /// it has no name. See [`Config::operator_of_uid`].
+    pub unix_user: Option<String>,
+}
