@@ -3,5 +3,6 @@
 //! The folders are floors; each imports only from those above it in this list:
 //! `model`, `config`, `audit`, `store`, `tunnels`, `health`, `server`, `control`, `ui`, `cli`, `daemon`.
 
+pub mod audit;
 pub mod config;
 pub mod model;

@@ -1,0 +1,151 @@
+//! Proof of the chain, from the first record to the last, on the bytes as they lie on the disk.
+//!
+//! What the chain alone cannot show: that whole lines are missing from the very end (or that everything was written anew
+//! by somebody who may write the folder). Keep the last seq and hash of a report elsewhere to compare; signed
+//! checkpoints do so by themselves later.
+
+use super::AuditError;
+use super::chain::Checker;
+use super::files;
+use crate::model::{Seq, Time};
+use serde::Serialize;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// The first place where the chain does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Break {
+    /// Name of the file in the folder.
+    pub file: String,
+    /// Line of the file, from 1.
+    pub line: u64,
+    /// The record's number, as far as the line tells.
+    pub seq: Option<Seq>,
+    /// What is wrong, in a sentence.
+    pub what: String,
+}
+
+/// A piece of a line at the end of the newest file: being written this moment, or torn by a crash (the daemon's next
+/// start sets it aside). No break of the chain: nothing of it was ever acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Torn {
+    /// Name of the file in the folder.
+    pub file: String,
+    /// Line of the file where it begins, from 1.
+    pub line: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct VerifyReport {
+    /// Records read.
+    pub records: u64,
+    /// Files read.
+    pub files: usize,
+    /// Number and time of the first record.
+    pub first: Option<(Seq, Time)>,
+    /// Number and time of the last record.
+    pub last: Option<(Seq, Time)>,
+    /// Hash of the last record: kept elsewhere, it proves later that nothing was cut off the end.
+    pub last_hash: Option<String>,
+    /// The first break.
+    pub broken: Option<Break>,
+    /// An unfinished last line.
+    pub torn: Option<Torn>,
+}
+
+impl VerifyReport {
+    /// Whether the chain holds. A torn last line does not break it.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.broken.is_none()
+    }
+}
+
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (records, files) = (count(self.records, "record"), count(self.files as u64, "file"));
+        match (&self.broken, self.first, self.last) {
+            (Some(b), ..) => {
+                write!(f, "the chain is broken at {} line {}", b.file, b.line)?;
+                if let Some(seq) = b.seq {
+                    write!(f, " (seq {seq})")?;
+                }
+                write!(f, ": {}; what comes before it holds, {records} in {files} were read", b.what)?;
+            }
+            (None, Some((first, from)), Some((last, to))) => {
+                let (from, to) = (from.format("%F %TZ"), to.format("%F %TZ"));
+                write!(f, "the chain holds: {records} in {files}, seq {first} ({from}) to {last} ({to})")?;
+                if let Some(hash) = &self.last_hash {
+                    write!(f, ", last hash {hash}")?;
+                }
+            }
+            (None, ..) => write!(f, "the journal is empty")?,
+        }
+        if let Some(t) = &self.torn {
+            write!(
+                f,
+                "; the last {} of {} (line {}) are no whole record: being written now, or torn by a crash and set aside \
+                 when the daemon next starts",
+                count(t.bytes, "byte"),
+                t.file,
+                t.line
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// Reads every file of the journal in order and proves the chain. It needs no daemon, and a daemon may be appending.
+///
+/// # Errors
+/// [`AuditError`] when the folder or a file cannot be read. A broken chain is no error but in the report.
+pub fn verify(dir: &Path) -> Result<VerifyReport, AuditError> {
+    let days = files::list(dir)?;
+    let mut report = VerifyReport { files: days.len(), ..VerifyReport::default() };
+    let mut checker = Checker::from_genesis();
+    // A line without an end: torn if nothing follows it, else a break.
+    let mut open_end: Option<(Break, u64)> = None;
+    for day in &days {
+        let file = File::open(&day.path).map_err(AuditError::file(&day.path, "opened"))?;
+        let mut reader = BufReader::with_capacity(256 * 1024, file);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).map_err(AuditError::file(&day.path, "read"))?;
+            if read == 0 {
+                break;
+            }
+            if let Some((b, _)) = open_end.take() {
+                report.broken.get_or_insert(b);
+            }
+            let here = |seq, what| Break { file: day.name(), line: number, seq, what };
+            if line.pop_if(|b| *b == b'\n').is_none() {
+                open_end = Some((here(None, "the line has no end".to_owned()), read as u64));
+                break;
+            }
+            let (link, flaw) = checker.check(&line);
+            if let Some(flaw) = flaw {
+                report.broken.get_or_insert_with(|| here(flaw.seq, flaw.what));
+            }
+            if let Some(link) = link {
+                report.records += 1;
+                report.first.get_or_insert((link.seq, link.at));
+                report.last = Some((link.seq, link.at));
+                report.last_hash = Some(link.hash);
+            }
+        }
+    }
+    if let Some((b, bytes)) = open_end {
+        report.torn = Some(Torn { file: b.file, line: b.line, bytes });
+    }
+    Ok(report)
+}
