@@ -1,0 +1,72 @@
+//! The store's own thread, and the handle to it: nobody else ever waits for the disk.
+
+use super::{Change, Saved, Store, StoreError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread::{self, JoinHandle};
+use tokio::sync::oneshot;
+
+struct Order {
+    changes: Vec<Change>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Applies changes in the order of the calls. Cheap to clone; the thread ends, after all it was given, when it is closed
+/// or the last handle is gone.
+#[derive(Clone)]
+pub struct StoreHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// None once closed.
+    orders: RwLock<Option<mpsc::Sender<Order>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl StoreHandle {
+    /// Reads what was saved, then gives the store a thread of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] when what was saved cannot be read.
+    pub fn start(mut store: impl Store) -> Result<(Self, Saved), StoreError> {
+        let saved = store.load()?;
+        let (tx, rx) = mpsc::channel::<Order>();
+        let run = move || {
+            for order in rx {
+                let result = store.apply(&order.changes);
+                if let Err(error) = &result {
+                    tracing::error!(%error, "the ledger was not saved");
+                }
+                // Nobody may be waiting any more; it is saved all the same.
+                let _ = order.reply.send(result);
+            }
+        };
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(run).map_err(StoreError::Thread)?;
+        let inner = Inner { orders: RwLock::new(Some(tx)), thread: Mutex::new(Some(thread)) };
+        Ok((Self { inner: Arc::new(inner) }, saved))
+    }
+
+    /// Saves all of the changes or none; they are on the disk when it resolves. They are saved even if the future is
+    /// dropped, and in the order in which the calls were first polled.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they were not saved.
+    pub async fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (reply, done) = oneshot::channel();
+        {
+            let orders = self.inner.orders.read().unwrap_or_else(PoisonError::into_inner);
+            let orders = orders.as_ref().ok_or(StoreError::Stopped)?;
+            orders.send(Order { changes, reply }).map_err(|_| StoreError::Stopped)?;
+        }
+        done.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Saves what was given and ends the thread. Blocks until then. Calling it again does nothing.
+    pub fn close(&self) {
+        drop(self.inner.orders.write().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|t| t.join().is_err()) {
+            tracing::error!("the ledger's thread had panicked");
+        }
+    }
+}
