@@ -5,5 +5,7 @@
 
 pub mod audit;
 pub mod config;
+pub mod health;
 pub mod model;
 pub mod store;
+pub mod tunnels;

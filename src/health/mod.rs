@@ -1,0 +1,141 @@
+//! Health: each live tunnel is checked as a visitor would meet it, on an interval, with rise and fall counts.
+//!
+//! Three layers can fail, and the verdict says which: the SSH link, the channel (the host's service refused), the
+//! service (it took the connection and does not speak).
+
+mod verdict;
+
+use crate::audit::{Actor, Event, What};
+use crate::config::HealthConfig;
+use crate::model::{CheckKind, HealthView, LinkLayer, Verdict, clean_line, now};
+use crate::tunnels::{CheckFailure, Order, Registry, Tunnel, TunnelOrder};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+pub use verdict::Judge;
+
+/// A check asked for out of turn (a visitor met a fault) waits at least this long after the one before.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Checks every tunnel that comes up, until the sender is dropped.
+pub async fn watch(registry: Arc<Registry>, mut up: mpsc::UnboundedReceiver<Arc<Tunnel>>) {
+    while let Some(tunnel) = up.recv().await {
+        tokio::spawn(watch_tunnel(Arc::clone(&registry), tunnel));
+    }
+}
+
+async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>) {
+    let mut released = tunnel.released.subscribe();
+    let mut judge = Judge::default();
+    loop {
+        let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
+        show(&tunnel, kind, &health);
+        measure(&tunnel);
+        if kind != CheckKind::None {
+            let result = ask(&tunnel, kind, health.timeout).await;
+            if *released.borrow() {
+                return;
+            }
+            note(&registry, &tunnel, &mut judge, &health, &result);
+        }
+        // The first checks after the start follow quickly, until there is a verdict; then the interval, a little
+        // scattered so that a thousand tunnels that came up together are not checked together.
+        let pause = if judge.settled() { scatter(health.interval, tunnel.port().get()) } else { first_pause(&health) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = async { tokio::time::sleep(LEAST_PAUSE).await; tunnel.recheck.notified().await } => {}
+            _ = released.wait_for(|r| *r) => return,
+        }
+    }
+}
+
+fn first_pause(h: &HealthConfig) -> Duration {
+    h.interval.min(LEAST_PAUSE)
+}
+
+fn scatter(interval: Duration, port: u16) -> Duration {
+    // ±5 %, by port: steady for one tunnel, different for its neighbours.
+    interval.mul_f64(0.95 + f64::from(port % 101) / 1000.0)
+}
+
+/// Has the session's round trip measured; its owner notes the answer.
+fn measure(tunnel: &Tunnel) {
+    let (answer, _) = oneshot::channel();
+    // A session that is ending has no round trip.
+    let _ = tunnel.session.orders.send(Order::Ping(answer));
+}
+
+async fn ask(tunnel: &Tunnel, kind: CheckKind, timeout: Duration) -> Result<Duration, CheckFailure> {
+    let gone = || CheckFailure { layer: LinkLayer::Link, error: "the tunnel is ending".to_owned() };
+    let (done, result) = oneshot::channel();
+    tunnel.orders.send(TunnelOrder::Check { kind, timeout, done }).await.map_err(|_| gone())?;
+    // The check keeps the time itself; twice that means that the thread of the session does not get round to it.
+    match tokio::time::timeout(timeout * 2 + LEAST_PAUSE, result).await {
+        Ok(Ok(r)) => r,
+        Ok(Err(_)) => Err(gone()),
+        Err(_) => {
+            Err(CheckFailure { layer: LinkLayer::Link, error: "the session did not get round to the check".to_owned() })
+        }
+    }
+}
+
+/// Shows how the tunnel is checked, also before the first result.
+fn show(tunnel: &Tunnel, kind: CheckKind, h: &HealthConfig) {
+    let mut view = tunnel.health.lock().unwrap_or_else(PoisonError::into_inner);
+    view.check = kind;
+    view.interval_s = h.interval.as_secs();
+    view.rise = h.rise;
+    view.fall = h.fall;
+}
+
+fn note(
+    registry: &Registry,
+    tunnel: &Tunnel,
+    judge: &mut Judge,
+    h: &HealthConfig,
+    result: &Result<Duration, CheckFailure>,
+) {
+    let before = judge.verdict();
+    let after = judge.take(result.is_ok(), h.rise, h.fall);
+    let failure = result.as_ref().err().cloned();
+    {
+        let mut view = tunnel.health.lock().unwrap_or_else(PoisonError::into_inner);
+        record(&mut view, result);
+        view.verdict = after;
+        if before != after {
+            view.since = Some(now());
+        }
+    }
+    if before != after {
+        let mut context = tunnel.context();
+        context.reason = failure.as_ref().map(|f| clean_line(&f.error));
+        let what = What::HealthChange { from: before, to: after, layer: failure.map(|f| f.layer) };
+        let event = Event::success(Actor::Daemon, what, context);
+        let outcome = if after == Verdict::Failing { crate::audit::Outcome::Failure } else { event.outcome };
+        registry.journal.record(Event { outcome, ..event });
+    }
+    registry.touch();
+}
+
+fn record(view: &mut HealthView, result: &Result<Duration, CheckFailure>) {
+    view.last_at = Some(now());
+    if view.history.len() >= 60 {
+        view.history.remove(0);
+    }
+    match result {
+        Ok(took) => {
+            view.latency_ms = Some(took.as_secs_f64() * 1000.0);
+            #[allow(clippy::cast_possible_truncation)]
+            view.history.push(Some((took.as_secs_f64() * 1000.0) as f32));
+            if view.verdict != Verdict::Failing {
+                view.last_error = None;
+                view.layer = None;
+            }
+        }
+        Err(f) => {
+            view.history.push(None);
+            view.last_error = Some(clean_line(&f.error));
+            view.layer = Some(f.layer);
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The dock of one tunnel: its listener, its visitors, its end. One task, on the thread of the session that carries it.
+
+use super::carrier::{Carrier, FromHost, HostReader, HostWriter, OpenError};
+use super::forward::Grant;
+use super::live::{Caller, CheckFailure, Tunnel, TunnelOrder, Visitor};
+use super::registry::Registry;
+use super::relay::{End, Tally, VisitorStream, relay, settle};
+use crate::audit::{Actor, Context, Event, What};
+use crate::config::Config;
+use crate::model::{CheckKind, LinkLayer, Obituary, Port, VisitorId, now};
+use bytes::Bytes;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Connections the kernel holds for a tunnel until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// An idle visitor whose machine has vanished would hold its place for ever.
+const VISITOR_KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
+
+/// Listens on the port, on every address of the grant.
+///
+/// # Errors
+/// A sentence, when an address cannot be had. Of the two loopbacks one is enough: machines without IPv6 exist.
+pub fn listen(grant: &Grant) -> Result<Vec<TcpListener>, String> {
+    let port = grant.lease.port;
+    let mut out = Vec::new();
+    let mut missing = None;
+    for ip in &grant.bind {
+        match bind_one(*ip, port) {
+            Ok(l) => out.push(l),
+            Err(e)
+                if grant.bind.len() > 1
+                    && ip.is_ipv6()
+                    && matches!(
+                        e.raw_os_error(),
+                        Some(nix::libc::EADDRNOTAVAIL | nix::libc::EAFNOSUPPORT | nix::libc::EPROTONOSUPPORT)
+                    ) =>
+            {
+                missing = Some(e);
+            }
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
+                return Err(format!("port {port} is in use on {ip} by another program of the bastion"));
+            }
+            Err(e) => return Err(format!("cannot listen on {}: {e}", SocketAddr::new(*ip, port.get()))),
+        }
+    }
+    if out.is_empty() {
+        let why = missing.map_or_else(String::new, |e| format!(": {e}"));
+        return Err(format!("cannot listen on port {port}{why}"));
+    }
+    Ok(out)
+}
+
+fn bind_one(ip: IpAddr, port: Port) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(ip, port.get());
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    // Without it a port would stay taken for a minute by connections that linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if ip.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Runs the tunnel until it is told to stop: accepts visitors, carries them, checks the service.
+pub async fn run<C: Carrier>(
+    registry: Arc<Registry>,
+    tunnel: Arc<Tunnel>,
+    listeners: Vec<TcpListener>,
+    carrier: C,
+    mut orders: mpsc::Receiver<TunnelOrder>,
+) {
+    let mut stop = tunnel.stop.subscribe();
+    let (accepted_tx, mut accepted) = mpsc::channel(16);
+    let mut acceptors = JoinSet::new();
+    for l in listeners {
+        acceptors.spawn(accept(l, accepted_tx.clone(), tunnel.port()));
+    }
+    let mut visits: JoinSet<VisitorId> = JoinSet::new();
+    let mut handles: HashMap<VisitorId, AbortHandle> = HashMap::new();
+    let obituary = loop {
+        tokio::select! {
+            biased;
+            cause = stopped(&mut stop) => break cause,
+            Some(done) = visits.join_next(), if !visits.is_empty() => {
+                if let Ok(id) = done {
+                    handles.remove(&id);
+                }
+            }
+            Some((stream, source)) = accepted.recv() => {
+                let caller = Caller { source, operator: None };
+                if let Some(visit) = Visit::admit(&registry, &tunnel, caller, &stream) {
+                    let id = visit.visitor.id;
+                    handles.insert(id, visits.spawn(visit.run(stream, carrier.clone(), None)));
+                }
+            }
+            Some(order) = orders.recv() => match order {
+                TunnelOrder::Visit { stream, caller, opened } => {
+                    let visit = Visit::new(&registry, &tunnel, caller);
+                    let id = visit.visitor.id;
+                    handles.insert(id, visits.spawn(visit.run(stream, carrier.clone(), Some(opened))));
+                }
+                TunnelOrder::Check { kind, timeout, done } => {
+                    let carrier = carrier.clone();
+                    tokio::spawn(async move {
+                        // Nobody waits any more: the tunnel ended meanwhile.
+                        let _ = done.send(check(&carrier, kind, timeout).await);
+                    });
+                }
+                TunnelOrder::Cut(id) => {
+                    if let Some(h) = handles.remove(&id) {
+                        h.abort();
+                    }
+                }
+            },
+        }
+    };
+    // First the port, then the visitors; what is aborted writes its own end into the journal as it is dropped.
+    acceptors.shutdown().await;
+    drop(accepted);
+    visits.shutdown().await;
+    registry.tunnel_ends(&tunnel, &obituary);
+}
+
+async fn stopped(stop: &mut watch::Receiver<Option<Obituary>>) -> Obituary {
+    match stop.wait_for(Option::is_some).await {
+        Ok(o) => o.clone().unwrap_or_else(|| Obituary::of(crate::model::ObituaryCause::Shutdown)),
+        Err(_) => Obituary::of(crate::model::ObituaryCause::Shutdown),
+    }
+}
+
+/// Accepts until dropped. Out of file descriptors it backs off instead of spinning.
+async fn accept(listener: TcpListener, to: mpsc::Sender<(TcpStream, SocketAddr)>, port: Port) {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match listener.accept().await {
+            Ok(conn) => {
+                pause = Duration::from_millis(10);
+                if to.send(conn).await.is_err() {
+                    return;
+                }
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(e) => {
+                tracing::warn!(%port, error = %e, pause_ms = pause.as_millis(), "cannot accept visitors; waiting");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+/// One visit. Its end is counted and written wherever it comes from: the drop does it.
+struct Visit {
+    registry: Arc<Registry>,
+    tunnel: Arc<Tunnel>,
+    visitor: Arc<Visitor>,
+    began: Instant,
+    open: bool,
+    reason: Option<String>,
+}
+
+impl Visit {
+    /// Lets a visitor from the network in, or turns it away with a reset and a line in the journal.
+    fn admit(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: Caller, stream: &TcpStream) -> Option<Self> {
+        let config = registry.config();
+        match registry.not_stopping().and_then(|()| admissible(&config, tunnel, caller.source.ip())) {
+            Ok(()) => {
+                // Both make small answers quick and dead visitors noticed; neither is worth refusing a visit for.
+                let _ = stream.set_nodelay(true);
+                let socket = socket2::SockRef::from(stream);
+                let _ = socket.set_tcp_user_timeout(Some(config.ssh.send_timeout));
+                let _ = socket.set_tcp_keepalive(&VISITOR_KEEPALIVE);
+                Some(Self::new(registry, tunnel, caller))
+            }
+            Err(rule) => {
+                stream.abort();
+                tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
+                let context = Context { source: Some(caller.source), ..tunnel.context() };
+                registry.journal.record(Event::refused(Actor::Visitor, What::VisitorRefused {}, &rule, context));
+                registry.touch();
+                None
+            }
+        }
+    }
+
+    fn new(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: Caller) -> Self {
+        let visitor = Arc::new(Visitor { id: VisitorId::new(), caller, since: now(), tally: Tally::default() });
+        tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).insert(visitor.id, Arc::clone(&visitor));
+        tunnel.visitors_total.fetch_add(1, Ordering::Relaxed);
+        registry.touch();
+        Self {
+            registry: Arc::clone(registry),
+            tunnel: Arc::clone(tunnel),
+            visitor,
+            began: Instant::now(),
+            open: false,
+            reason: None,
+        }
+    }
+
+    fn actor(&self) -> Actor {
+        match &self.visitor.caller.operator {
+            Some((name, ..)) => Actor::Operator(name.clone()),
+            None => Actor::Visitor,
+        }
+    }
+
+    /// The tunnel's host and port, but the visitor's own address, and the operator's key and session.
+    fn context(&self) -> Context {
+        let mut c = Context {
+            source: Some(self.visitor.caller.source),
+            visitor: Some(self.visitor.id),
+            reason: self.reason.clone(),
+            fingerprint: None,
+            user: None,
+            ..self.tunnel.context()
+        };
+        if let Some((_, session, fingerprint)) = &self.visitor.caller.operator {
+            c.session = Some(*session);
+            c.fingerprint = Some(fingerprint.clone());
+        }
+        c
+    }
+
+    async fn run<C: Carrier, V: VisitorStream>(
+        mut self,
+        stream: V,
+        carrier: C,
+        opened: Option<oneshot::Sender<Result<VisitorId, String>>>,
+    ) -> VisitorId {
+        let id = self.visitor.id;
+        let limits = self.registry.limits();
+        // Until the end is known to be orderly, dropping the connection (a revoke aborts this task) resets it.
+        let mut stream = Unclean { stream, clean: false };
+        let (mut reader, writer) = match open(&carrier, self.visitor.caller.source, limits.config.open_timeout).await {
+            Ok(halves) => halves,
+            Err(e) => {
+                self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
+                self.tunnel.recheck.notify_one();
+                if let Some(tx) = opened {
+                    let _ = tx.send(Err(e.to_string()));
+                }
+                let failed = Event::failure(self.actor(), What::VisitorRefused {}, &e.to_string(), self.context());
+                self.registry.journal.record(failed);
+                return id;
+            }
+        };
+        self.open = true;
+        self.registry.journal.record(Event::success(self.actor(), What::VisitorOpen {}, self.context()));
+        if let Some(tx) = opened {
+            let _ = tx.send(Ok(id));
+        }
+        let tallies = [&self.visitor.tally, &self.tunnel.tally];
+        self.reason = Some("cut".to_owned());
+        let end = relay(&mut stream.stream, &mut reader, &writer, tallies, &limits).await;
+        self.reason = end.sentence().map(str::to_owned);
+        stream.clean = matches!(end, End::Finished | End::HostClosed);
+        drop(stream);
+        drop(self);
+        // Apart, so that the visit is over for everyone while the host takes its time to close its side.
+        tokio::spawn(settle(reader, writer, end));
+        id
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.visitor.id);
+        if self.open {
+            if self.reason.as_deref() == Some("cut") {
+                // With its tunnel, or alone.
+                match self.tunnel.stop.borrow().as_ref() {
+                    Some(obituary) => self.reason = Some(format!("cut with its tunnel: {obituary}")),
+                    None => {
+                        self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+            let what = What::VisitorClose {
+                seconds: self.began.elapsed().as_secs_f64(),
+                bytes_to_host: self.visitor.tally.to_host.load(Ordering::Relaxed),
+                bytes_to_visitor: self.visitor.tally.to_visitor.load(Ordering::Relaxed),
+            };
+            self.registry.journal.record(Event::success(self.actor(), what, self.context()));
+        }
+        self.registry.touch();
+    }
+}
+
+/// A connection that is reset when it is dropped, unless its end was orderly.
+struct Unclean<V: VisitorStream> {
+    stream: V,
+    clean: bool,
+}
+
+impl<V: VisitorStream> Drop for Unclean<V> {
+    fn drop(&mut self) {
+        if !self.clean {
+            self.stream.abort();
+        }
+    }
+}
+
+/// Whether this address may visit. Loopback always may: `ssh -J`-less use on the bastion itself is what a loopback bind
+/// is for. Others only where the team's policy is `gateway` and its list holds them.
+fn admissible(config: &Config, tunnel: &Tunnel, ip: IpAddr) -> Result<(), String> {
+    let max = config.relay.max_visitors;
+    if tunnel.visitors_now() >= max {
+        return Err(format!("port {} has {max} visitors already (relay.max_visitors)", tunnel.port()));
+    }
+    welcome(config, tunnel, ip)
+}
+
+/// Whether the team's policy lets this address in.
+pub(super) fn welcome(config: &Config, tunnel: &Tunnel, ip: IpAddr) -> Result<(), String> {
+    let ip = ip.to_canonical();
+    if ip.is_loopback() {
+        return Ok(());
+    }
+    let team = &tunnel.lease.team;
+    let allowed = config.teams.get(team).is_some_and(|t| t.visitors.iter().any(|net| net.contains(&ip)));
+    if allowed { Ok(()) } else { Err(format!("{ip} is not in team {team}'s `visitors`")) }
+}
+
+async fn open<C: Carrier>(
+    carrier: &C,
+    source: SocketAddr,
+    timeout: Duration,
+) -> Result<(C::Reader, C::Writer), OpenError> {
+    match tokio::time::timeout(timeout, carrier.open(source)).await {
+        Ok(result) => result,
+        Err(_) => Err(OpenError::TimedOut(timeout.as_secs())),
+    }
+}
+
+/// Meets the service as a visitor would: a stream through the host, and, for services that greet, the greeting.
+async fn check<C: Carrier>(carrier: &C, kind: CheckKind, timeout: Duration) -> Result<Duration, CheckFailure> {
+    let began = Instant::now();
+    let fail = |layer, error: String| CheckFailure { layer, error };
+    let source = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (mut reader, writer) = open(carrier, source, timeout).await.map_err(|e| match e {
+        OpenError::Refused(_) | OpenError::Prohibited(_) => fail(LinkLayer::Channel, e.to_string()),
+        OpenError::TimedOut(_) | OpenError::Gone => fail(LinkLayer::Link, e.to_string()),
+    })?;
+    let left = timeout.saturating_sub(began.elapsed());
+    let greeting = match tokio::time::timeout(left, greet(kind, &mut reader, &writer)).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("the service took the connection and said nothing for {:.0} s", timeout.as_secs_f64())),
+    };
+    let took = began.elapsed();
+    tokio::spawn(async move {
+        let _ = writer.eof().await;
+        settle(reader, writer, End::Finished).await;
+    });
+    greeting.map(|()| took).map_err(|error| fail(LinkLayer::Service, error))
+}
+
+async fn greet<R: HostReader, W: HostWriter>(kind: CheckKind, reader: &mut R, writer: &W) -> Result<(), String> {
+    let (wants, least): (&str, usize) = match kind {
+        CheckKind::Tcp | CheckKind::None => return Ok(()),
+        CheckKind::Ssh => ("SSH-", 4),
+        CheckKind::Http => {
+            let ask = Bytes::from_static(b"HEAD / HTTP/1.0\r\nUser-Agent: portreeve-check\r\n\r\n");
+            writer.write(ask).await.map_err(|e| e.to_string())?;
+            ("HTTP/", 12)
+        }
+    };
+    let mut got = Vec::new();
+    while got.len() < least {
+        match reader.next().await {
+            FromHost::Data(d) => got.extend_from_slice(&d),
+            FromHost::Eof | FromHost::Closed | FromHost::Gone if got.is_empty() => {
+                return Err("the service took the connection and closed it without a word".to_owned());
+            }
+            FromHost::Eof | FromHost::Closed | FromHost::Gone => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&got);
+    let said = crate::model::clean(text.lines().next().unwrap_or_default(), 40);
+    if !text.starts_with(wants) {
+        return Err(format!("the service does not speak {kind}: it said {said:?}"));
+    }
+    if kind == CheckKind::Http {
+        let status = text.split(' ').nth(1).and_then(|s| s.get(..3)).and_then(|s| s.parse::<u16>().ok());
+        return match status {
+            Some(s) if s < 500 => Ok(()),
+            _ => Err(format!("the service answered {said:?}")),
+        };
+    }
+    Ok(())
+}

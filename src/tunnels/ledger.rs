@@ -1,0 +1,457 @@
+//! The ledger: who may have which port, and the rule that says so. Pure: it neither waits nor writes; its callers
+//! persist the [`Change`]s it returns.
+
+use crate::config::{Config, Host};
+use crate::model::{BlockTarget, HostName, LeaseKind, LeaseView, Port, RevocationView, TeamName, Time, now};
+use crate::store::{Change, Saved};
+use std::collections::BTreeMap;
+
+/// The answer to "may this host have that port?", with the rule that decided, in a sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Yes.
+    Grant {
+        /// The port.
+        port: Port,
+        /// A lease that has to be written first.
+        fresh: Option<LeaseView>,
+        /// Why.
+        rule: String,
+    },
+    /// No.
+    Refuse {
+        /// Why.
+        rule: String,
+    },
+}
+
+/// Leases that are not fixed by the configuration, and blocks.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    leases: BTreeMap<Port, LeaseView>,
+    blocks: BTreeMap<BlockTarget, RevocationView>,
+}
+
+impl Ledger {
+    /// The ledger as it was saved.
+    #[must_use]
+    pub fn new(saved: Saved) -> Self {
+        Self {
+            leases: saved.leases.into_iter().map(|l| (l.port, l)).collect(),
+            blocks: saved.revocations.into_iter().map(|r| (r.target.clone(), r)).collect(),
+        }
+    }
+
+    /// Blocks in force, by target.
+    pub fn blocks(&self) -> impl Iterator<Item = &RevocationView> {
+        self.blocks.values()
+    }
+
+    /// The block on this target.
+    #[must_use]
+    pub fn block(&self, target: &BlockTarget) -> Option<&RevocationView> {
+        self.blocks.get(target)
+    }
+
+    /// The block that keeps this key of this host out, if any.
+    #[must_use]
+    pub fn blocked(&self, host: &HostName, fingerprint: Option<&str>) -> Option<&RevocationView> {
+        self.block(&BlockTarget::Host(host.clone()))
+            .or_else(|| fingerprint.and_then(|f| self.block(&BlockTarget::Key(f.to_owned()))))
+    }
+
+    /// The lease of this port: the configuration's, else the ledger's.
+    #[must_use]
+    pub fn lease(&self, config: &Config, port: Port) -> Option<LeaseView> {
+        fixed_lease(config, port).or_else(|| self.leases.get(&port).cloned())
+    }
+
+    /// The ledger's own entry for this port, whatever the configuration says.
+    #[must_use]
+    pub fn stored(&self, port: Port) -> Option<&LeaseView> {
+        self.leases.get(&port)
+    }
+
+    /// Every lease, by port.
+    #[must_use]
+    pub fn all(&self, config: &Config) -> BTreeMap<Port, LeaseView> {
+        let mut all = self.leases.clone();
+        for (name, host) in &config.hosts {
+            for (service, s) in &host.services {
+                all.insert(s.port, fixed(config, name, host, service, s.port));
+            }
+        }
+        all
+    }
+
+    /// Leases of one host, by port.
+    #[must_use]
+    pub fn of_host(&self, config: &Config, host: &HostName) -> Vec<LeaseView> {
+        self.all(config).into_values().filter(|l| &l.host == host).collect()
+    }
+
+    /// Decides on a request for a port (0 for any). `in_use` tells ports on which somebody listens right now: they are
+    /// passed over when one has to be chosen. `carried` tells ports this very session carries already.
+    #[must_use]
+    pub fn decide(
+        &self,
+        config: &Config,
+        host: &HostName,
+        fingerprint: Option<&str>,
+        asked: u32,
+        in_use: &dyn Fn(Port) -> bool,
+        carried: &dyn Fn(Port) -> bool,
+    ) -> Decision {
+        let refuse = |rule: String| Decision::Refuse { rule };
+        let Some(h) = config.hosts.get(host) else {
+            return refuse(format!("host {host} is not in the configuration"));
+        };
+        if let Some(block) = self.blocked(host, fingerprint) {
+            return refuse(block_rule(block));
+        }
+        if asked == 0 {
+            return self.decide_any(config, host, &h.team, in_use, carried);
+        }
+        let port = match Port::try_from(asked) {
+            Ok(p) => p,
+            Err(e) => return refuse(e.to_string()),
+        };
+        if let Some(block) = self.block(&BlockTarget::Port(port)) {
+            return refuse(block_rule(block));
+        }
+        if let Some(lease) = self.lease(config, port) {
+            if &lease.host == host {
+                if let Some(rule) = stale(config, &lease) {
+                    return refuse(rule);
+                }
+                return Decision::Grant { port, fresh: None, rule: lease_rule(&lease) };
+            }
+            return refuse(format!(
+                "port {port} is held by host {} of team {} ({} lease since {})",
+                lease.host,
+                lease.team,
+                lease.kind,
+                lease.since.format("%Y-%m-%d")
+            ));
+        }
+        let ranges = team_ranges(config, &h.team);
+        if !ranges.iter().any(|r| r.contains(port)) {
+            let list: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            return refuse(format!("port {port} is outside team {}'s ranges ({})", h.team, list.join(", ")));
+        }
+        Decision::Grant {
+            port,
+            fresh: Some(self.fresh(host, &h.team, port, LeaseKind::Requested, host.as_str(), None, None)),
+            rule: format!("port {port} is free in team {}'s range", h.team),
+        }
+    }
+
+    fn decide_any(
+        &self,
+        config: &Config,
+        host: &HostName,
+        team: &TeamName,
+        in_use: &dyn Fn(Port) -> bool,
+        carried: &dyn Fn(Port) -> bool,
+    ) -> Decision {
+        let mine = self.leases.values().find(|l| {
+            &l.host == host
+                && l.kind == LeaseKind::Sticky
+                && stale(config, l).is_none()
+                && !carried(l.port)
+                && self.block(&BlockTarget::Port(l.port)).is_none()
+                && fixed_lease(config, l.port).is_none()
+        });
+        if let Some(l) = mine {
+            return Decision::Grant { port: l.port, fresh: None, rule: lease_rule(l) };
+        }
+        match self.next_free(config, team, in_use) {
+            Some(port) => Decision::Grant {
+                port,
+                fresh: Some(self.fresh(host, team, port, LeaseKind::Sticky, host.as_str(), None, None)),
+                rule: format!("port {port} is the next free one of team {team}; it stays host {host}'s"),
+            },
+            None => Decision::Refuse {
+                rule: format!("team {team} has no free port left; widen `ports` in [teams.{team}] or release a lease"),
+            },
+        }
+    }
+
+    /// The lowest port of the team's ranges that is neither leased, blocked nor in use.
+    #[must_use]
+    pub fn next_free(&self, config: &Config, team: &TeamName, in_use: &dyn Fn(Port) -> bool) -> Option<Port> {
+        team_ranges(config, team).iter().flat_map(|r| r.iter()).find(|p| {
+            !self.leases.contains_key(p)
+                && !config.fixed_ports.contains_key(p)
+                && self.block(&BlockTarget::Port(*p)).is_none()
+                && !in_use(*p)
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, clippy::unused_self)]
+    fn fresh(
+        &self,
+        host: &HostName,
+        team: &TeamName,
+        port: Port,
+        kind: LeaseKind,
+        by: &str,
+        service: Option<String>,
+        reason: Option<String>,
+    ) -> LeaseView {
+        LeaseView {
+            port,
+            host: host.clone(),
+            team: team.clone(),
+            service,
+            kind,
+            since: now(),
+            until: None,
+            by: by.to_owned(),
+            reason,
+        }
+    }
+
+    /// An operator gives a host a port: the next free one unless named.
+    ///
+    /// # Errors
+    /// The rule that forbids it.
+    #[allow(clippy::too_many_arguments)]
+    pub fn assign(
+        &self,
+        config: &Config,
+        host: &HostName,
+        port: Option<Port>,
+        by: &str,
+        service: Option<String>,
+        reason: Option<String>,
+        in_use: &dyn Fn(Port) -> bool,
+    ) -> Result<LeaseView, String> {
+        let team = &config.hosts.get(host).ok_or_else(|| format!("there is no host {host} in the configuration"))?.team;
+        let port = match port {
+            Some(p) => p,
+            None => self.next_free(config, team, in_use).ok_or_else(|| format!("team {team} has no free port left"))?,
+        };
+        self.may_take(config, host, team, port)?;
+        Ok(self.fresh(host, team, port, LeaseKind::Assigned, by, service, reason))
+    }
+
+    /// Whether an operator may give the port to the host: inside the team's ranges, not blocked, nobody else's.
+    fn may_take(&self, config: &Config, host: &HostName, team: &TeamName, port: Port) -> Result<(), String> {
+        if let Some(block) = self.block(&BlockTarget::Port(port)) {
+            return Err(block_rule(block));
+        }
+        if let Some(l) = self.lease(config, port) {
+            let whose = if &l.host == host { "already " } else { "" };
+            return Err(format!("port {port} is {whose}held by host {} ({} lease)", l.host, l.kind));
+        }
+        if !team_ranges(config, team).iter().any(|r| r.contains(port)) {
+            return Err(format!("port {port} is outside team {team}'s ranges"));
+        }
+        Ok(())
+    }
+
+    /// A lease on another port, all else equal.
+    ///
+    /// # Errors
+    /// The rule that forbids it.
+    pub fn moved(
+        &self,
+        config: &Config,
+        from: Port,
+        to: Option<Port>,
+        by: &str,
+        reason: Option<String>,
+        in_use: &dyn Fn(Port) -> bool,
+    ) -> Result<LeaseView, String> {
+        let lease = self.releasable(config, from)?;
+        let to = match to {
+            Some(p) => p,
+            None => self
+                .next_free(config, &lease.team, in_use)
+                .ok_or_else(|| format!("team {} has no free port left", lease.team))?,
+        };
+        self.may_take(config, &lease.host, &lease.team, to)?;
+        Ok(LeaseView {
+            port: to,
+            // A sticky one stays so, or the host's next `-R 0` would be given yet another port.
+            kind: if lease.kind == LeaseKind::Sticky { LeaseKind::Sticky } else { LeaseKind::Assigned },
+            since: now(),
+            by: by.to_owned(),
+            reason: reason.or(lease.reason),
+            ..lease
+        })
+    }
+
+    /// The lease of this port, if an operator may end it.
+    ///
+    /// # Errors
+    /// When there is none, or when the configuration fixes it.
+    pub fn releasable(&self, config: &Config, port: Port) -> Result<LeaseView, String> {
+        if let Some((host, service, _)) = config.fixed(port) {
+            return Err(format!(
+                "port {port} is fixed for host {host} in {} ([hosts.{host}] ports.{service}); change it there and reload",
+                config.path.display()
+            ));
+        }
+        self.leases.get(&port).cloned().ok_or_else(|| format!("nobody has a lease of port {port}"))
+    }
+
+    /// Writes a change into memory.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::PutLease(l) => {
+                self.leases.insert(l.port, l.clone());
+            }
+            Change::DropLease(p) => {
+                self.leases.remove(p);
+            }
+            Change::PutRevocation(r) => {
+                self.blocks.insert(r.target.clone(), r.clone());
+            }
+            Change::DropRevocation(t) => {
+                self.blocks.remove(t);
+            }
+        }
+    }
+
+    /// Where configuration and ledger disagree, a sentence each, with what to do.
+    #[must_use]
+    pub fn conflicts(&self, config: &Config) -> Vec<Conflict> {
+        let mut out = Conflicts::default();
+        for l in self.leases.values() {
+            let p = l.port;
+            if let Some((host, service, _)) = config.fixed(p)
+                && host != &l.host
+            {
+                out.add(&l.team, format!(
+                    "port {p}: the configuration fixes it for host {host} ({service}), the ledger leases it to host {}. \
+                     The configuration wins; end the lease with `portreeve release {p}` after removing the fixed port, or \
+                     give {} another port",
+                    l.host, l.host
+                ));
+            }
+            match config.hosts.get(&l.host) {
+                None => out.add(
+                    &l.team,
+                    format!(
+                        "port {p}: the ledger leases it to host {}, which is not in the configuration. Free it with \
+                     `portreeve release {p}`, or add [hosts.{}]",
+                        l.host, l.host
+                    ),
+                ),
+                Some(h) => {
+                    if h.team != l.team {
+                        out.add(&l.team, format!(
+                            "port {p}: leased to host {} as of team {}, but the configuration puts the host into team {}. \
+                             Release it with `portreeve release {p}`; the host gets one of its new team's ports",
+                            l.host, l.team, h.team
+                        ));
+                    } else if !team_ranges(config, &l.team).iter().any(|r| r.contains(p)) {
+                        out.add(&l.team, format!(
+                            "port {p}: leased to host {}, but outside team {}'s ranges. Move it with `portreeve move {p}`",
+                            l.host, l.team
+                        ));
+                    }
+                }
+            }
+        }
+        for b in self.blocks.values() {
+            if let BlockTarget::Host(h) = &b.target
+                && !config.hosts.contains_key(h)
+            {
+                let sentence = format!(
+                    "host {h} is revoked but not in the configuration; lift the block with `portreeve restore {h}` if it is \
+                     not coming back"
+                );
+                out.0.push(Conflict { team: None, sentence });
+            }
+        }
+        out.0
+    }
+}
+
+/// A disagreement of configuration and ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Whom it concerns, and who may therefore read it; all who are not limited to teams when absent.
+    pub team: Option<TeamName>,
+    /// What, and what to do.
+    pub sentence: String,
+}
+
+#[derive(Default)]
+struct Conflicts(Vec<Conflict>);
+
+impl Conflicts {
+    fn add(&mut self, team: &TeamName, sentence: String) {
+        self.0.push(Conflict { team: Some(team.clone()), sentence });
+    }
+}
+
+fn team_ranges<'a>(config: &'a Config, team: &TeamName) -> &'a [crate::model::PortRange] {
+    config.teams.get(team).map_or(&[], |t| t.ports.as_slice())
+}
+
+fn fixed_lease(config: &Config, port: Port) -> Option<LeaseView> {
+    let (name, service, _) = config.fixed(port)?;
+    config.hosts.get(name).map(|host| fixed(config, name, host, service, port))
+}
+
+fn fixed(config: &Config, name: &HostName, host: &Host, service: &str, port: Port) -> LeaseView {
+    LeaseView {
+        port,
+        host: name.clone(),
+        team: host.team.clone(),
+        service: Some(service.to_owned()),
+        kind: LeaseKind::Fixed,
+        since: config.read_at,
+        until: None,
+        by: "config".to_owned(),
+        reason: None,
+    }
+}
+
+/// Why a lease that was good once is good no more: its host is in another team now, or its team's ranges have changed.
+#[must_use]
+pub fn stale(config: &Config, l: &LeaseView) -> Option<String> {
+    let team = &config.hosts.get(&l.host)?.team;
+    if team != &l.team {
+        return Some(format!(
+            "the lease of port {} is team {}'s, but host {} is in team {team} now; `portreeve release {}` ends it",
+            l.port, l.team, l.host, l.port
+        ));
+    }
+    let inside = team_ranges(config, team).iter().any(|r| r.contains(l.port));
+    (!inside).then(|| {
+        format!(
+            "the lease of port {} is outside team {team}'s ranges now; `portreeve move {}` finds it another",
+            l.port, l.port
+        )
+    })
+}
+
+fn lease_rule(l: &LeaseView) -> String {
+    match &l.service {
+        Some(s) => format!("port {} is host {}'s ({} lease, {s})", l.port, l.host, l.kind),
+        None => format!("port {} is host {}'s ({} lease)", l.port, l.host, l.kind),
+    }
+}
+
+/// The sentence for a request that meets a block.
+#[must_use]
+pub fn block_rule(b: &RevocationView) -> String {
+    let mut s = format!("{} was revoked by {} at {}", b.target, b.by, stamp(b.since));
+    if let Some(r) = &b.reason {
+        s.push_str(&format!(" ({r})"));
+    }
+    s.push_str(&format!("; `portreeve restore {}` lifts it", b.target.value()));
+    s
+}
+
+fn stamp(t: Time) -> String {
+    t.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! What is live: sessions, tunnels and visitors. Shared between the threads; counters are atomic.
+
+use super::relay::Tally;
+use super::vital::Vital;
+use crate::audit::Context;
+use crate::model::{
+    CheckKind, HealthView, HostName, LeaseView, LinkLayer, Obituary, Port, Role, SessionId, SessionKind, TeamName,
+    Time, VisitorId, VisitorView,
+};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// What can be asked of the task that owns a session.
+#[derive(Debug)]
+pub enum Order {
+    /// Ask the client for a sign of life and say how long it took. No answer: no sign.
+    Ping(oneshot::Sender<Duration>),
+    /// End the session in order, with a word to the client if it listens, and by force if it does not.
+    Goodbye,
+}
+
+/// One authenticated SSH connection.
+#[derive(Debug)]
+pub struct Session {
+    /// Its id, and generation.
+    pub id: SessionId,
+    /// Host's or operator's.
+    pub kind: SessionKind,
+    /// Name of the host or operator.
+    pub name: String,
+    /// The host, for a host's session.
+    pub host: Option<HostName>,
+    /// The host's team.
+    pub team: Option<TeamName>,
+    /// The operator's role.
+    pub role: Option<Role>,
+    /// User name given at login, cleaned.
+    pub user: String,
+    /// Peer address.
+    pub source: SocketAddr,
+    /// Key it signed in with.
+    pub fingerprint: String,
+    /// The client's identification, cleaned.
+    pub client: String,
+    /// When it signed in.
+    pub since: Time,
+    /// Signs of life, and the poison.
+    pub vital: Arc<Vital>,
+    /// To the task that owns it.
+    pub orders: mpsc::UnboundedSender<Order>,
+    /// Becomes true when the session has ended and its tunnels are closed.
+    pub over: watch::Sender<bool>,
+}
+
+impl Session {
+    /// Starts its end: says why, asks the owner to say goodbye. The owner uses force after a moment.
+    pub fn end(&self, obituary: Obituary) {
+        self.vital.ends(obituary);
+        if self.orders.send(Order::Goodbye).is_err() {
+            self.vital.poison();
+        }
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        let mut over = self.over.subscribe();
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = over.wait_for(|o| *o).await;
+    }
+
+    /// The audit's fields for this session.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context {
+            source: Some(self.source),
+            fingerprint: Some(self.fingerprint.clone()),
+            user: Some(self.user.clone()),
+            team: self.team.clone(),
+            host: self.host.clone(),
+            session: Some(self.id),
+            ..Context::default()
+        }
+    }
+}
+
+/// What can be asked of the task that owns a tunnel.
+#[derive(Debug)]
+pub enum TunnelOrder {
+    /// A visitor that comes through an operator's session.
+    Visit {
+        /// Its bytes.
+        stream: super::relay::Pipe,
+        /// Who.
+        caller: Caller,
+        /// Told once the host has opened the stream, or why not.
+        opened: oneshot::Sender<Result<VisitorId, String>>,
+    },
+    /// Check the service as a visitor would meet it.
+    Check {
+        /// How.
+        kind: CheckKind,
+        /// For how long at most.
+        timeout: Duration,
+        /// The result: how long it took, or what failed.
+        done: oneshot::Sender<Result<Duration, CheckFailure>>,
+    },
+    /// Cut one visitor.
+    Cut(VisitorId),
+}
+
+/// A failed check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFailure {
+    /// Where.
+    pub layer: LinkLayer,
+    /// What, in a sentence.
+    pub error: String,
+}
+
+/// Who visits.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Address; an operator's own for a visit through an SSH session.
+    pub source: SocketAddr,
+    /// The operator's name and session, for a visit through an SSH session.
+    pub operator: Option<(String, SessionId, String)>,
+}
+
+/// One visitor.
+#[derive(Debug)]
+pub struct Visitor {
+    /// Its id.
+    pub id: VisitorId,
+    /// Who.
+    pub caller: Caller,
+    /// Since when.
+    pub since: Time,
+    /// Its bytes.
+    pub tally: Tally,
+}
+
+/// A live tunnel.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The lease under which it stands.
+    pub lease: LeaseView,
+    /// The session that carries it.
+    pub session: Arc<Session>,
+    /// Addresses as bound.
+    pub listen: Vec<SocketAddr>,
+    /// Since when.
+    pub since: Time,
+    /// Bytes of all visitors.
+    pub tally: Tally,
+    /// Visitors now.
+    pub visitors: Mutex<HashMap<VisitorId, Arc<Visitor>>>,
+    /// Visitors so far.
+    pub visitors_total: AtomicU64,
+    /// Visitors turned away or cut so far.
+    pub visitors_refused: AtomicU64,
+    /// Health, written by the checks.
+    pub health: Mutex<HealthView>,
+    /// Somebody met a fault: check now rather than at the next interval.
+    pub recheck: Notify,
+    /// To the task that owns it.
+    pub orders: mpsc::Sender<TunnelOrder>,
+    /// Says why it must end.
+    pub stop: watch::Sender<Option<Obituary>>,
+    /// Becomes true when the port is free again.
+    pub released: watch::Sender<bool>,
+}
+
+impl Tunnel {
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        self.lease.port
+    }
+
+    /// Closes listener and visitors; the first cause given stands.
+    pub fn close(&self, obituary: &Obituary) {
+        self.stop.send_if_modified(|s| {
+            let first = s.is_none();
+            s.get_or_insert_with(|| obituary.clone());
+            first
+        });
+    }
+
+    /// Waits until the port is free.
+    pub async fn closed(&self) {
+        let mut released = self.released.subscribe();
+        let _ = released.wait_for(|r| *r).await;
+    }
+
+    /// How many visitors there are now.
+    #[must_use]
+    pub fn visitors_now(&self) -> usize {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The visitors now, oldest first.
+    #[must_use]
+    pub fn visitor_views(&self) -> Vec<VisitorView> {
+        let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out: Vec<VisitorView> = visitors
+            .values()
+            .map(|v| VisitorView {
+                id: v.id,
+                port: self.port(),
+                source: v.caller.source,
+                operator: v.caller.operator.as_ref().map(|(name, ..)| name.clone()),
+                since: v.since,
+                bytes_to_host: v.tally.to_host.load(Ordering::Relaxed),
+                bytes_to_visitor: v.tally.to_visitor.load(Ordering::Relaxed),
+                buffered: v.tally.buffered.load(Ordering::Relaxed),
+            })
+            .collect();
+        out.sort_by_key(|v| v.id);
+        out
+    }
+
+    /// A copy of its health.
+    #[must_use]
+    pub fn health(&self) -> HealthView {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The audit's fields for this tunnel.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context { port: Some(self.port()), ..self.session.context() }
+    }
+}

@@ -1,0 +1,30 @@
+//! Carrying and policing: who may have which port (ledger), what is live (registry), the bytes (relay), and the
+//! life and death of sessions and tunnels (lifecycle). Knows nothing of SSH: it reaches a host through a [`Carrier`].
+
+mod bind;
+mod board;
+pub mod carrier;
+pub mod dock;
+mod forward;
+mod leases;
+mod ledger;
+mod lifecycle;
+mod live;
+mod registry;
+mod relay;
+mod reload;
+mod revoke;
+mod spill;
+mod vital;
+
+pub use bind::bind_addresses;
+pub use board::Board;
+pub use carrier::Carrier;
+pub use forward::Grant;
+pub use ledger::{Conflict, Decision, Ledger, block_rule};
+pub use lifecycle::{ActError, By, Done};
+pub use live::{Caller, CheckFailure, Order, Session, Tunnel, TunnelOrder, Visitor};
+pub use registry::{Past, Registry};
+pub use relay::{End, Pipe, RelayLimits, Tally, VisitorStream, relay, settle, settle_within};
+pub use spill::SpillBudget;
+pub use vital::Vital;

@@ -1,0 +1,394 @@
+//! The registry: sessions and tunnels that live, the ledger beside them, and the memory of those that died.
+//!
+//! One lock guards it. It is taken at sign-in, at a forward, at an end: never for a byte and never across a wait.
+
+use super::ledger::{Conflict, Ledger};
+use super::live::{Session, Tunnel};
+use super::relay::RelayLimits;
+use super::spill::SpillBudget;
+use crate::audit::{Actor, Event, Journal, What};
+use crate::config::{Config, Principal};
+use crate::model::{
+    BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, SessionId, SessionKind, Time, now,
+};
+use crate::store::{Saved, StoreHandle};
+use arc_swap::ArcSwap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// How long a port is passed over after another program was found on it.
+const FOREIGN: Duration = Duration::from_secs(300);
+
+/// The last life of a tunnel that is no more.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// Why it ended.
+    pub obituary: ObituaryView,
+    /// Where its host was.
+    pub source: SocketAddr,
+    /// Bytes to the host.
+    pub bytes_to_host: u64,
+    /// Bytes to visitors.
+    pub bytes_to_visitors: u64,
+    /// Visitors it had.
+    pub visitors_total: u64,
+    /// Visitors turned away.
+    pub visitors_refused: u64,
+    /// Its health at the end.
+    pub health: HealthView,
+}
+
+/// Everything under the lock.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) ledger: Ledger,
+    pub(super) sessions: HashMap<SessionId, Arc<Session>>,
+    pub(super) tunnels: BTreeMap<Port, Arc<Tunnel>>,
+    /// The same, by session.
+    pub(super) carried: HashMap<SessionId, BTreeMap<Port, Arc<Tunnel>>>,
+    /// Ports granted and being bound.
+    pub(super) pending: HashMap<Port, SessionId>,
+    pub(super) past: BTreeMap<Port, Past>,
+    /// What was last refused to a host, until it is granted something.
+    pub(super) refusals: HashMap<HostName, Refusal>,
+    /// Blocks that hold in memory and are not (yet) saved.
+    pub(super) unsaved: HashSet<BlockTarget>,
+    /// Ports on which another program was found listening, and when: not given out again for a while.
+    pub(super) foreign: HashMap<Port, Instant>,
+}
+
+/// A host's last refusal.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) rule: String,
+    pub(super) count: u64,
+    pub(super) at: Time,
+}
+
+impl State {
+    pub(super) fn in_use(&self, port: Port) -> bool {
+        self.tunnels.contains_key(&port)
+            || self.pending.contains_key(&port)
+            || self.foreign.get(&port).is_some_and(|seen| seen.elapsed() < FOREIGN)
+    }
+
+    pub(super) fn holder(&self, port: Port) -> Option<SessionId> {
+        self.tunnels.get(&port).map(|t| t.session.id).or_else(|| self.pending.get(&port).copied())
+    }
+}
+
+/// See the module.
+pub struct Registry {
+    config: ArcSwap<Config>,
+    limits: ArcSwap<RelayLimits>,
+    /// The journal.
+    pub journal: Journal,
+    pub(super) store: StoreHandle,
+    state: Mutex<State>,
+    tick: watch::Sender<u64>,
+    pub(super) tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
+    /// When the daemon started.
+    pub started: Time,
+    drained: AtomicU64,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// A registry with the ledger as saved. Each tunnel that comes up is sent to `tunnel_up`, for the checks.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        journal: Journal,
+        store: StoreHandle,
+        saved: Saved,
+        tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
+    ) -> Arc<Self> {
+        let limits = Self::limits_of(&config, None);
+        Arc::new(Self {
+            config: ArcSwap::new(config),
+            limits: ArcSwap::from_pointee(limits),
+            journal,
+            store,
+            state: Mutex::new(State {
+                ledger: Ledger::new(saved),
+                sessions: HashMap::new(),
+                tunnels: BTreeMap::new(),
+                carried: HashMap::new(),
+                pending: HashMap::new(),
+                past: BTreeMap::new(),
+                refusals: HashMap::new(),
+                unsaved: HashSet::new(),
+                foreign: HashMap::new(),
+            }),
+            tick: watch::Sender::new(0),
+            tunnel_up,
+            started: now(),
+            drained: AtomicU64::new(0),
+        })
+    }
+
+    fn limits_of(config: &Config, before: Option<&RelayLimits>) -> RelayLimits {
+        let same = before.filter(|b| b.config.total_spill == config.relay.total_spill);
+        RelayLimits {
+            config: config.relay.clone(),
+            budget: same.map_or_else(
+                || Arc::new(SpillBudget::new(&config.state_dir, config.relay.total_spill)),
+                |b| Arc::clone(&b.budget),
+            ),
+        }
+    }
+
+    /// The configuration now.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Buffer limits now.
+    #[must_use]
+    pub fn limits(&self) -> Arc<RelayLimits> {
+        self.limits.load_full()
+    }
+
+    /// Puts another configuration in force. Cutting what it no longer allows is the caller's (see `lifecycle`).
+    pub(super) fn swap_config(&self, config: Arc<Config>) {
+        let limits = Self::limits_of(&config, Some(&self.limits.load()));
+        self.limits.store(Arc::new(limits));
+        self.config.store(config);
+        self.touch();
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that something has changed.
+    pub fn touch(&self) {
+        self.tick.send_modify(|n| *n += 1);
+    }
+
+    /// Whether anybody waits for changes.
+    #[must_use]
+    pub fn watched(&self) -> bool {
+        self.tick.receiver_count() > 0
+    }
+
+    /// Ticks whenever something has changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.tick.subscribe()
+    }
+
+    /// No more sessions, grants and visitors: the daemon is stopping.
+    pub fn drain(&self) {
+        self.drained.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether visitors may still come: those there are have a moment to finish when the daemon stops, nobody new does.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn not_stopping(&self) -> Result<(), String> {
+        if self.drained.load(Ordering::Relaxed) == 0 { Ok(()) } else { Err("the bastion is stopping".to_owned()) }
+    }
+
+    /// Whether sessions may still begin. A journal that cannot be written closes the door: what cannot be audited is
+    /// not done.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn open_for_business(&self) -> Result<(), String> {
+        self.not_stopping()?;
+        self.journal.healthy().map_err(|e| format!("the audit journal cannot be written ({e})"))
+    }
+
+    /// The block on this host or key, as a sentence.
+    #[must_use]
+    pub fn blocked(&self, host: &HostName, fingerprint: &str) -> Option<String> {
+        self.state().ledger.blocked(host, Some(fingerprint)).map(super::ledger::block_rule)
+    }
+
+    /// The block on this key alone (an operator's).
+    #[must_use]
+    pub fn blocked_key(&self, fingerprint: &str) -> Option<String> {
+        self.state().ledger.block(&BlockTarget::Key(fingerprint.to_owned())).map(super::ledger::block_rule)
+    }
+
+    /// Remembers what a host was refused, so that its rows can say why it is not up.
+    pub fn note_refusal(&self, host: &HostName, rule: &str) {
+        {
+            let mut state = self.state();
+            let count = state.refusals.get(host).map_or(0, |r| r.count) + 1;
+            state.refusals.insert(host.clone(), Refusal { rule: rule.to_owned(), count, at: now() });
+        }
+        self.touch();
+    }
+
+    /// A session has signed in.
+    ///
+    /// # Errors
+    /// When a block fell between its sign-in and now.
+    pub fn session_begins(&self, session: Arc<Session>) -> Result<(), String> {
+        {
+            let mut state = self.state();
+            // Read under the lock: a reload puts its configuration in force first and then looks through the sessions,
+            // so a session is either seen by it or sees it.
+            let config = self.config();
+            let still = match (config.keys.get(&session.fingerprint), &session.host) {
+                (Some(Principal::Host(h)), Some(host)) => h == host,
+                (Some(Principal::Operator(o)), None) => o.as_str() == session.name,
+                _ => false,
+            };
+            if !still {
+                return Err("the key was taken out of the configuration just now".to_owned());
+            }
+            let block = match &session.host {
+                Some(host) => state.ledger.blocked(host, Some(&session.fingerprint)),
+                None => state.ledger.block(&BlockTarget::Key(session.fingerprint.clone())),
+            };
+            if let Some(b) = block {
+                return Err(super::ledger::block_rule(b));
+            }
+            state.sessions.insert(session.id, session);
+        }
+        self.touch();
+        Ok(())
+    }
+
+    /// A session is over. Its tunnels are closed with the same obituary.
+    pub async fn session_ends(&self, session: &Session, obituary: &Obituary) {
+        let tunnels = self.tunnels_of(session.id);
+        for t in &tunnels {
+            t.close(obituary);
+        }
+        for t in &tunnels {
+            t.closed().await;
+        }
+        self.state().sessions.remove(&session.id);
+        let actor = match session.kind {
+            SessionKind::Host => Actor::Host(session.name.clone()),
+            SessionKind::Operator => Actor::Operator(session.name.clone()),
+        };
+        let what = What::SessionEnd {
+            obituary: obituary.clone(),
+            seconds: session.vital.age().as_secs_f64(),
+            bytes_in: session.vital.bytes_in(),
+            bytes_out: session.vital.bytes_out(),
+        };
+        self.journal.record(Event::success(actor, what, session.context()));
+        session.over.send_replace(true);
+        self.touch();
+    }
+
+    /// A tunnel's listener and visitors are gone.
+    pub(super) fn tunnel_ends(&self, tunnel: &Tunnel, obituary: &Obituary) {
+        let port = tunnel.port();
+        let to_host = tunnel.tally.to_host.load(Ordering::Relaxed);
+        let to_visitors = tunnel.tally.to_visitor.load(Ordering::Relaxed);
+        let visitors_total = tunnel.visitors_total.load(Ordering::Relaxed);
+        let past = Past {
+            obituary: ObituaryView {
+                at: now(),
+                obituary: obituary.clone(),
+                last_byte_at: Some(tunnel.session.vital.last_heard()),
+                last_rtt_ms: tunnel.session.vital.rtt_ms(),
+            },
+            source: tunnel.session.source,
+            bytes_to_host: to_host,
+            bytes_to_visitors: to_visitors,
+            visitors_total,
+            visitors_refused: tunnel.visitors_refused.load(Ordering::Relaxed),
+            health: tunnel.health(),
+        };
+        {
+            let mut state = self.state();
+            if let Some(carried) = state.carried.get_mut(&tunnel.session.id) {
+                carried.remove(&port);
+                if carried.is_empty() {
+                    state.carried.remove(&tunnel.session.id);
+                }
+            }
+            // By generation: a late end of an old session's tunnel must not remove the new one's.
+            if state.tunnels.get(&port).is_some_and(|t| t.session.id == tunnel.session.id) {
+                state.tunnels.remove(&port);
+                state.past.insert(port, past);
+            }
+        }
+        let what = What::ForwardEnd {
+            obituary: obituary.clone(),
+            visitors: visitors_total,
+            bytes_to_host: to_host,
+            bytes_to_visitors: to_visitors,
+        };
+        self.journal.record(Event::success(Actor::Host(tunnel.session.name.clone()), what, tunnel.context()));
+        tunnel.released.send_replace(true);
+        self.touch();
+    }
+
+    /// A session by id.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.state().sessions.get(&id).cloned()
+    }
+
+    /// All sessions, oldest first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let mut all: Vec<_> = self.state().sessions.values().cloned().collect();
+        all.sort_by_key(|s| s.id);
+        all
+    }
+
+    /// The live sessions of a host, oldest first.
+    #[must_use]
+    pub fn sessions_of(&self, host: &HostName) -> Vec<Arc<Session>> {
+        self.sessions().into_iter().filter(|s| s.host.as_ref() == Some(host)).collect()
+    }
+
+    /// A live tunnel by port.
+    #[must_use]
+    pub fn tunnel(&self, port: Port) -> Option<Arc<Tunnel>> {
+        self.state().tunnels.get(&port).cloned()
+    }
+
+    /// All live tunnels, by port.
+    #[must_use]
+    pub fn tunnels(&self) -> Vec<Arc<Tunnel>> {
+        self.state().tunnels.values().cloned().collect()
+    }
+
+    /// The live tunnels of a session, by port.
+    #[must_use]
+    pub fn tunnels_of(&self, session: SessionId) -> Vec<Arc<Tunnel>> {
+        self.state().carried.get(&session).map(|ts| ts.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The lease of a port, fixed or not.
+    #[must_use]
+    pub fn lease(&self, port: Port) -> Option<LeaseView> {
+        let config = self.config();
+        self.state().ledger.lease(&config, port)
+    }
+
+    /// Blocks in force.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<crate::model::RevocationView> {
+        self.state().ledger.blocks().cloned().collect()
+    }
+
+    /// Where configuration and ledger disagree.
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        let config = self.config();
+        self.state().ledger.conflicts(&config)
+    }
+}

@@ -1,0 +1,266 @@
+//! Where bytes wait for a visitor that reads slowly: a little memory, then an unlinked file.
+//!
+//! The host's side must always be drained (see [`super::carrier::HostReader`]), so what the visitor does not take has
+//! to go somewhere. nginx does the same for slow readers of a proxied download.
+
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How much is read back from the file at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// What all spill files together may hold.
+#[derive(Debug)]
+pub struct SpillBudget {
+    dir: PathBuf,
+    used: AtomicU64,
+    total: u64,
+}
+
+impl SpillBudget {
+    /// Files go, unlinked, into `dir`; together they hold at most `total` bytes.
+    #[must_use]
+    pub fn new(dir: &Path, total: u64) -> Self {
+        Self { dir: dir.to_owned(), used: AtomicU64::new(0), total }
+    }
+    /// Bytes held in files now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+    fn take(&self, n: u64) -> bool {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |u| {
+                u.checked_add(n).filter(|&after| after <= self.total)
+            })
+            .is_ok()
+    }
+    fn give(&self, n: u64) {
+        self.used.fetch_sub(n, Ordering::Relaxed);
+    }
+}
+
+/// Bytes on their way to one visitor, in order.
+#[derive(Debug)]
+pub struct Backlog {
+    memory: VecDeque<Bytes>,
+    memory_len: usize,
+    memory_max: usize,
+    file: Option<Arc<File>>,
+    read_at: u64,
+    write_at: u64,
+    file_max: u64,
+    budget: Arc<SpillBudget>,
+}
+
+impl Backlog {
+    /// Holds up to `memory_max` bytes in memory and then up to `file_max` in a file.
+    #[must_use]
+    pub fn new(memory_max: usize, file_max: u64, budget: Arc<SpillBudget>) -> Self {
+        Self {
+            memory: VecDeque::new(),
+            memory_len: 0,
+            memory_max,
+            file: None,
+            read_at: 0,
+            write_at: 0,
+            file_max,
+            budget,
+        }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.memory_len == 0 && self.in_file() == 0
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.memory_len as u64 + self.in_file()
+    }
+
+    fn in_file(&self) -> u64 {
+        self.write_at - self.read_at
+    }
+
+    /// Whether more may be pushed.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        if self.in_file() == 0 && self.memory_len < self.memory_max {
+            return true;
+        }
+        self.in_file() < self.file_max && self.budget.used() < self.budget.total
+    }
+
+    /// The slices to write next.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.memory.iter().map(AsRef::as_ref)
+    }
+
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// When the spill file cannot be made or written (disk full).
+    pub async fn push(&mut self, data: Bytes) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        // Memory only while nothing waits in the file, or the order would be lost.
+        if self.in_file() == 0 && self.memory_len < self.memory_max {
+            self.memory_len += data.len();
+            self.memory.push_back(data);
+            return Ok(());
+        }
+        let n = data.len() as u64;
+        let file = match &self.file {
+            Some(f) => Arc::clone(f),
+            None => {
+                let f = Arc::new(tempfile::tempfile_in(&self.budget.dir)?);
+                self.file = Some(Arc::clone(&f));
+                f
+            }
+        };
+        if !self.budget.take(n) {
+            // has_room() was asked just before, so this is a race between visitors for the last bytes: a little over
+            // the memory limit is better than a lost byte.
+            if self.in_file() == 0 {
+                self.memory_len += data.len();
+                self.memory.push_back(data);
+                return Ok(());
+            }
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the spill files of all visitors are full"));
+        }
+        // Given back unless it is written: the relay may be dropped while it waits here.
+        let taken = Taken { budget: Arc::clone(&self.budget), n };
+        let at = self.write_at;
+        tokio::task::spawn_blocking(move || file.write_all_at(&data, at)).await.map_err(io::Error::other)??;
+        taken.keep();
+        self.write_at += n;
+        Ok(())
+    }
+
+    /// Takes `n` written bytes off the front.
+    pub fn advance(&mut self, mut n: usize) {
+        self.memory_len = self.memory_len.saturating_sub(n);
+        while n > 0 {
+            let Some(front) = self.memory.front_mut() else { break };
+            if front.len() > n {
+                bytes::Buf::advance(front, n);
+                break;
+            }
+            n -= front.len();
+            self.memory.pop_front();
+        }
+    }
+
+    /// Brings bytes back from the file when memory has run dry.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn refill(&mut self) -> io::Result<()> {
+        if self.memory_len > 0 || self.in_file() == 0 {
+            return Ok(());
+        }
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        let n = usize::try_from(self.in_file()).unwrap_or(CHUNK).min(CHUNK);
+        let at = self.read_at;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut buf = BytesMut::zeroed(n);
+            file.read_exact_at(&mut buf, at).map(|()| buf.freeze())
+        })
+        .await
+        .map_err(io::Error::other)??;
+        self.read_at += n as u64;
+        self.budget.give(n as u64);
+        self.memory_len += read.len();
+        self.memory.push_back(read);
+        if self.in_file() == 0 {
+            // Start anew: the file's blocks are given back, and a visitor that has caught up costs nothing.
+            self.file = None;
+            self.read_at = 0;
+            self.write_at = 0;
+        }
+        Ok(())
+    }
+}
+
+/// A share of the budget that is not accounted for yet.
+struct Taken {
+    budget: Arc<SpillBudget>,
+    n: u64,
+}
+
+impl Taken {
+    fn keep(mut self) {
+        self.n = 0;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.budget.give(self.n);
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.budget.give(self.in_file());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn drain(b: &mut Backlog) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !b.is_empty() {
+            b.refill().await.unwrap();
+            let first: Vec<u8> = b.slices().next().unwrap().to_vec();
+            let n = first.len().min(1000);
+            out.extend_from_slice(&first[..n]);
+            b.advance(n);
+        }
+        out
+    }
+
+    #[tokio::test]
+    async fn bytes_come_out_in_the_order_they_went_in_and_the_budget_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let budget = Arc::new(SpillBudget::new(dir.path(), 1 << 20));
+        let mut b = Backlog::new(4096, 1 << 20, Arc::clone(&budget));
+        let mut sent = Vec::new();
+        for i in 0..100_u32 {
+            let chunk: Vec<u8> = (0..777_u32).map(|j| (i * 31 + j) as u8).collect();
+            sent.extend_from_slice(&chunk);
+            b.push(chunk.into()).await.unwrap();
+        }
+        assert_eq!(b.len(), sent.len() as u64);
+        assert!(budget.used() > 0);
+        assert_eq!(drain(&mut b).await, sent);
+        assert_eq!(budget.used(), 0);
+        b.push(Bytes::from_static(b"again")).await.unwrap();
+        assert_eq!(drain(&mut b).await, b"again");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_backlog_gives_its_share_back_and_the_cap_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let budget = Arc::new(SpillBudget::new(dir.path(), 10_000));
+        let mut b = Backlog::new(10, 5_000, Arc::clone(&budget));
+        while b.has_room() {
+            b.push(vec![7; 500].into()).await.unwrap();
+        }
+        assert!(b.len() <= 6_000, "{}", b.len());
+        drop(b);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,143 @@
+//! Signs of life of one session, and the way to end it that works in every state.
+//!
+//! The stream under the SSH library writes here; watchdogs, probes and screens read. Nothing is locked on the way of a
+//! byte.
+
+use crate::model::{Obituary, Time};
+use atomic_waker::AtomicWaker;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// Counters and the poison of one connection.
+#[derive(Debug)]
+pub struct Vital {
+    born: Instant,
+    born_at: Time,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    /// Milliseconds after `born`.
+    heard: AtomicU64,
+    rtt_us: AtomicU64,
+    poisoned: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    cause: Mutex<Option<Obituary>>,
+}
+
+impl Default for Vital {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            born_at: crate::model::now(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            rtt_us: AtomicU64::new(0),
+            poisoned: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+            cause: Mutex::new(None),
+        }
+    }
+}
+
+impl Vital {
+    /// Notes bytes received.
+    pub fn received(&self, n: usize) {
+        self.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
+        self.alive();
+    }
+
+    /// Notes bytes sent.
+    pub fn sent(&self, n: usize) {
+        self.bytes_out.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Notes a sign of life that is no byte: the peer's TCP took data after having taken none.
+    pub fn alive(&self) {
+        let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard.store(ms, Ordering::Relaxed);
+    }
+
+    /// Bytes received.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent.
+    #[must_use]
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// How long nothing has been heard.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
+    }
+
+    /// When something was last heard.
+    #[must_use]
+    pub fn last_heard(&self) -> Time {
+        self.born_at + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// How long the connection has stood.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// Notes a measured round trip.
+    pub fn measured(&self, rtt: Duration) {
+        self.rtt_us.store(u64::try_from(rtt.as_micros()).unwrap_or(0).max(1), Ordering::Relaxed);
+    }
+
+    /// The last measured round trip, in milliseconds.
+    #[must_use]
+    pub fn rtt_ms(&self) -> Option<f64> {
+        match self.rtt_us.load(Ordering::Relaxed) {
+            0 => None,
+            #[allow(clippy::cast_precision_loss)]
+            us => Some(us as f64 / 1000.0),
+        }
+    }
+
+    /// Ends the connection at once, whatever it is doing: the stream fails at its next read and write, and those that
+    /// wait are woken.
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// Whether [`Vital::poison`] was called.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Registers who waits to read. Look at [`Vital::is_poisoned`] afterwards.
+    pub fn wait_read(&self, waker: &Waker) {
+        self.reader.register(waker);
+    }
+
+    /// Registers who waits to write. Look at [`Vital::is_poisoned`] afterwards.
+    pub fn wait_write(&self, waker: &Waker) {
+        self.writer.register(waker);
+    }
+
+    /// Says why the session ends. The first cause stands; what follows from it does not replace it.
+    pub fn ends(&self, obituary: Obituary) {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(obituary);
+    }
+
+    /// Why the session ended, if somebody said.
+    #[must_use]
+    pub fn cause(&self) -> Option<Obituary> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
