@@ -7,5 +7,6 @@ pub mod audit;
 pub mod config;
 pub mod health;
 pub mod model;
+pub mod server;
 pub mod store;
 pub mod tunnels;

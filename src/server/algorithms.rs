@@ -1,0 +1,127 @@
+//! What is offered: nothing weak, ML-KEM first.
+
+use crate::config::{Config, SshConfig};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Kept well apart from any real limit: a key exchange that the server begins kills a busy session (DESIGN.md, trap 3),
+/// so it is left to clients (OpenSSH: after 1 GiB with ChaCha20, 64 GiB with AES).
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Messages the library queues inside. 64 let it encrypt and write in batches.
+const EVENT_BUFFER: usize = 64;
+
+/// Messages of up to 32 KiB that may wait for one visitor inside the library while its backlog is written to disk.
+const CHANNEL_BUFFER: usize = 32;
+
+/// Why a host key cannot be used.
+#[derive(Debug, Error)]
+#[error("the host key {path} cannot be used: {why}. Make one with: ssh-keygen -q -N '' -t ed25519 -f {path}")]
+pub struct HostKeyError {
+    path: String,
+    why: String,
+}
+
+/// Reads a host key.
+///
+/// # Errors
+/// [`HostKeyError`] when it cannot be read, is encrypted, or is of a kind not offered.
+pub fn read_host_key(path: &Path) -> Result<PrivateKey, HostKeyError> {
+    let fail = |why: String| HostKeyError { path: path.display().to_string(), why };
+    let key = PrivateKey::read_openssh_file(path).map_err(|e| fail(e.to_string()))?;
+    if key.is_encrypted() {
+        return Err(fail("it is protected by a passphrase".to_owned()));
+    }
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Rsa { .. } => Ok(key),
+        other => Err(fail(format!("{other} is not offered; use ed25519 or rsa"))),
+    }
+}
+
+/// Key exchanges, best first. Curve25519 and the large groups are for clients without ML-KEM.
+const KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::DH_G16_SHA512,
+    kex::DH_G18_SHA512,
+    kex::EXTENSION_SUPPORT_AS_SERVER,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+];
+
+/// Signatures: of our host keys, and those accepted from clients (server-sig-algs, RFC 8308 §3.1). No SHA-1.
+const KEYS: &[Algorithm] = &[
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
+
+/// With AES instructions. The client's order decides, and stock OpenSSH puts ChaCha20 first, which halves the speed here.
+const CIPHERS_AES: &[cipher::Name] =
+    &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::AES_128_CTR, cipher::AES_192_CTR, cipher::AES_256_CTR];
+
+/// Without AES instructions.
+const CIPHERS_SOFT: &[cipher::Name] = &[
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_128_GCM,
+    cipher::AES_256_GCM,
+    cipher::AES_128_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_256_CTR,
+];
+
+const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
+
+fn ciphers() -> &'static [cipher::Name] {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    let fast = std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let fast = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
+    let fast = false;
+    if fast { CIPHERS_AES } else { CIPHERS_SOFT }
+}
+
+/// The library's configuration for ours.
+#[must_use]
+pub fn russh_config(config: &Config, keys: Vec<PrivateKey>) -> Arc<russh::server::Config> {
+    let SshConfig { keepalive_interval, keepalive_count, max_auth_attempts, .. } = &config.ssh;
+    let limits =
+        russh::Limits { rekey_time_limit: NEVER, rekey_read_limit: usize::MAX / 4, rekey_write_limit: usize::MAX / 4 };
+    Arc::new(russh::server::Config {
+        server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-portreeve")),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        // Public keys cannot be guessed; a client that offers five should not wait for five seconds.
+        auth_rejection_time: Duration::from_millis(20),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys,
+        limits,
+        preferred: Preferred {
+            kex: Cow::Borrowed(KEX),
+            key: Cow::Borrowed(KEYS),
+            cipher: Cow::Borrowed(ciphers()),
+            mac: Cow::Borrowed(MACS),
+            compression: Cow::Borrowed(&[compression::NONE]),
+            ..Preferred::DEFAULT
+        },
+        // The library counts the `none` with which every client begins.
+        max_auth_attempts: *max_auth_attempts + 1,
+        // Any packet would reset it, so it guards nothing; the login grace time and the watchdog are ours.
+        inactivity_timeout: None,
+        keepalive_interval: Some(*keepalive_interval),
+        // One more than we allow: our watchdog speaks first, and names the cause.
+        keepalive_max: usize::try_from(*keepalive_count).unwrap_or(3) + 1,
+        event_buffer_size: EVENT_BUFFER,
+        channel_buffer_size: CHANNEL_BUFFER,
+        nodelay: true,
+        ..Default::default()
+    })
+}

@@ -1,0 +1,136 @@
+//! The SSH carrier: opens `forwarded-tcpip` channels to a host (RFC 4254 §7.2).
+
+use crate::tunnels::carrier::{Carrier, FromHost, HostReader, HostWriter, LinkGone, OpenError};
+use bytes::Bytes;
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::oneshot;
+
+/// One forward of one session.
+#[derive(Clone)]
+pub(super) struct SshCarrier {
+    pub(super) handle: Handle,
+    /// The address exactly as the client asked for it: OpenSSH finds its forward by it (DESIGN.md, trap 13).
+    pub(super) address: Arc<str>,
+    pub(super) port: u16,
+    /// Opens that the client has not answered.
+    pub(super) unanswered: Arc<AtomicUsize>,
+}
+
+/// Opens a client may leave unanswered; beyond it the link is as good as broken.
+const UNANSWERED: usize = 256;
+
+impl Carrier for SshCarrier {
+    type Reader = ChannelReader;
+    type Writer = ChannelWriter;
+
+    async fn open(&self, originator: SocketAddr) -> Result<(ChannelReader, ChannelWriter), OpenError> {
+        if self.unanswered.load(Ordering::Relaxed) >= UNANSWERED {
+            return Err(OpenError::Prohibited(format!("the client has {UNANSWERED} requests to answer")));
+        }
+        let (tx, rx) = oneshot::channel();
+        let me = self.clone();
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        // A task of its own: when the caller gives up, a late answer is still taken and the channel closed again.
+        tokio::spawn(async move {
+            let opened = me
+                .handle
+                .channel_open_forwarded_tcpip(
+                    me.address.as_ref(),
+                    me.port.into(),
+                    originator.ip().to_string(),
+                    originator.port().into(),
+                )
+                .await;
+            me.unanswered.fetch_sub(1, Ordering::Relaxed);
+            // What nobody waits for is dropped here, and a dropped channel closes itself.
+            let _ = tx.send(opened.map(halves));
+        });
+        match rx.await {
+            Ok(Ok(halves)) => Ok(halves),
+            Ok(Err(russh::Error::ChannelOpenFailure(why))) => Err(match why {
+                ChannelOpenFailure::ConnectFailed => {
+                    OpenError::Refused("connection refused or not reachable".to_owned())
+                }
+                other => OpenError::Prohibited(format!("{other:?}")),
+            }),
+            Ok(Err(_)) | Err(_) => Err(OpenError::Gone),
+        }
+    }
+}
+
+/// A channel's two ends, as the relay wants them.
+pub(super) fn halves(channel: Channel<Msg>) -> (ChannelReader, ChannelWriter) {
+    let (read, write) = channel.split();
+    let closed = Arc::new(AtomicBool::new(false));
+    (ChannelReader { half: read, closed: Arc::clone(&closed) }, ChannelWriter { half: Some(write), closed })
+}
+
+pub(super) struct ChannelReader {
+    half: ChannelReadHalf,
+    closed: Arc<AtomicBool>,
+}
+
+impl HostReader for ChannelReader {
+    async fn next(&mut self) -> FromHost {
+        loop {
+            match self.half.wait().await {
+                Some(ChannelMsg::Data { data }) => return FromHost::Data(data),
+                Some(ChannelMsg::Eof) => return FromHost::Eof,
+                Some(ChannelMsg::Close) => {
+                    self.closed.store(true, Ordering::Relaxed);
+                    return FromHost::Closed;
+                }
+                // Either side has closed the channel before, or the session is over without that.
+                None if self.closed.swap(true, Ordering::Relaxed) => return FromHost::Closed,
+                None => return FromHost::Gone,
+                // Window adjustments are the library's business; a host has no second stream to send on.
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+pub(super) struct ChannelWriter {
+    half: Option<ChannelWriteHalf<Msg>>,
+    closed: Arc<AtomicBool>,
+}
+
+impl ChannelWriter {
+    fn half(&self) -> Result<&ChannelWriteHalf<Msg>, LinkGone> {
+        self.half.as_ref().ok_or(LinkGone)
+    }
+}
+
+impl HostWriter for ChannelWriter {
+    async fn write(&self, data: Bytes) -> Result<(), LinkGone> {
+        // Never more than the channel's window: what the library had to keep for one channel would hold up all
+        // (DESIGN.md, trap 5). This call waits for the window.
+        self.half()?.data_bytes(data).await.map_err(|_| LinkGone)
+    }
+    async fn eof(&self) -> Result<(), LinkGone> {
+        self.half()?.eof().await.map_err(|_| LinkGone)
+    }
+    async fn close(&self) -> Result<(), LinkGone> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.half()?.close().await.map_err(|_| LinkGone)
+    }
+}
+
+impl Drop for ChannelWriter {
+    /// A relay that is cut leaves its channel open; the host's client would go on sending into it.
+    fn drop(&mut self) {
+        if let Some(half) = self.half.take()
+            && !self.closed.load(Ordering::Relaxed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                // Fails when the session is gone, and the channel with it.
+                let _ = half.close().await;
+            });
+        }
+    }
+}

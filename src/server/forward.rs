@@ -1,0 +1,78 @@
+//! A granted `tcpip-forward` becomes a tunnel on this thread.
+
+use super::carrier::SshCarrier;
+use super::client::Client;
+use crate::audit::{Context, Event, What};
+use crate::model::{HealthView, Port, clean, now};
+use crate::tunnels::{Grant, Session, Tally, Tunnel, dock};
+use russh::server::Handle;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// Orders a tunnel's task may be behind.
+const TUNNEL_ORDERS: usize = 64;
+
+impl Client {
+    pub(super) async fn forward(
+        &self,
+        session: &Arc<Session>,
+        address: &str,
+        port: u32,
+        handle: Handle,
+    ) -> Result<Port, String> {
+        let registry = &self.shared.registry;
+        let mut tries = 0;
+        let (grant, listeners) = loop {
+            let grant = registry.request_forward(session, address, port).await?;
+            match dock::listen(&grant) {
+                Ok(listeners) => break (grant, listeners),
+                Err(why) => {
+                    registry.abandon(grant).await;
+                    tries += 1;
+                    // Who asked for any port is given another.
+                    if port != 0 || tries == 3 {
+                        return Err(why);
+                    }
+                }
+            }
+        };
+        let listen: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
+        let lease = grant.lease.clone();
+        let rule = grant.rule.clone();
+        let (orders, received) = mpsc::channel(TUNNEL_ORDERS);
+        let tunnel = Arc::new(new_tunnel(&grant, session, listen.clone(), orders));
+        registry.tunnel_begins(grant, Arc::clone(&tunnel))?;
+        let what = What::ForwardGranted { listen, asked: clean(address, 100), asked_port: port };
+        let context = Context { rule: Some(rule), ..tunnel.context() };
+        registry.journal.record(Event::success(self.actor(), what, context));
+        let carrier =
+            SshCarrier { handle, address: address.into(), port: lease.port.get(), unanswered: Arc::default() };
+        tokio::spawn(dock::run(Arc::clone(registry), tunnel, listeners, carrier, received));
+        Ok(lease.port)
+    }
+}
+
+fn new_tunnel(
+    grant: &Grant,
+    session: &Arc<Session>,
+    listen: Vec<SocketAddr>,
+    orders: mpsc::Sender<crate::tunnels::TunnelOrder>,
+) -> Tunnel {
+    Tunnel {
+        lease: grant.lease.clone(),
+        session: Arc::clone(session),
+        listen,
+        since: now(),
+        tally: Tally::default(),
+        visitors: Mutex::default(),
+        visitors_total: AtomicU64::new(0),
+        visitors_refused: AtomicU64::new(0),
+        health: Mutex::new(HealthView::default()),
+        recheck: Notify::new(),
+        orders,
+        stop: watch::Sender::new(None),
+        released: watch::Sender::new(false),
+    }
+}

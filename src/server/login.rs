@@ -1,0 +1,51 @@
+//! Who may sign in.
+
+use super::client::Client;
+use crate::audit::{Actor, Context, Event, What};
+use crate::config::Principal;
+use crate::model::clean;
+use russh::keys::{Algorithm, HashAlg};
+
+impl Client {
+    /// Whose key this is, if it may sign in now.
+    pub(super) fn judge(
+        &self,
+        key: &russh::keys::PublicKey,
+        algorithm: &Algorithm,
+    ) -> Result<(Principal, String), Box<(String, Context)>> {
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let mut context = Context { fingerprint: Some(fingerprint.clone()), ..Context::default() };
+        if matches!(algorithm, Algorithm::Rsa { hash: None }) {
+            let rule = "ssh-rsa signatures (SHA-1) are not accepted; use rsa-sha2-256 or better";
+            return Err(Box::new((rule.to_owned(), context)));
+        }
+        let config = self.shared.registry.config();
+        let Some(principal) = config.keys.get(&fingerprint).cloned() else {
+            return Err(Box::new(("unknown key: no host or operator has it".to_owned(), context)));
+        };
+        let block = match &principal {
+            Principal::Host(h) => {
+                context.host = Some(h.clone());
+                context.team = config.hosts.get(h).map(|x| x.team.clone());
+                self.shared.registry.blocked(h, &fingerprint)
+            }
+            Principal::Operator(_) => self.shared.registry.blocked_key(&fingerprint),
+        };
+        if let Some(rule) = block {
+            return Err(Box::new((rule, context)));
+        }
+        self.shared.registry.open_for_business().map_err(|rule| Box::new((rule, context)))?;
+        Ok((principal, fingerprint))
+    }
+
+    pub(super) fn auth_failed(&self, method: &str, user: &str, rule: &str, context: Context) {
+        let context =
+            Context { source: Some(self.peer), user: Some(clean(user, 60)), session: Some(self.id), ..context };
+        if let Some(h) = &context.host {
+            self.shared.registry.note_refusal(h, rule);
+        }
+        let what = What::AuthFailure { method: method.to_owned(), client: self.ident.software() };
+        // Nobody has proved anything yet: the host is whom it concerns, not who it was.
+        self.shared.registry.journal.record(Event::refused(Actor::Unknown, what, rule, context));
+    }
+}

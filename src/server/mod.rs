@@ -1,0 +1,260 @@
+//! The embedded SSH server: accept loops, the handshake's limits, authentication, forwarding requests, and the channels
+//! of operators. The only folder that knows the SSH library.
+
+mod algorithms;
+mod carrier;
+mod client;
+mod forward;
+mod front;
+mod login;
+mod owner;
+mod stream;
+mod visit;
+
+pub use algorithms::{HostKeyError, read_host_key, russh_config};
+pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
+
+use crate::audit::{Actor, Context, Event, What};
+use crate::config::Config;
+use crate::tunnels::Registry;
+use arc_swap::ArcSwap;
+use russh::keys::PrivateKey;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Connections the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Why the server could not start.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// A host key cannot be used.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// No host key at all.
+    #[error("ssh.host_keys names no key; the server needs one")]
+    NoHostKey,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} (ssh.listen): {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a carrier thread: {0}")]
+    Thread(io::Error),
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) russh: ArcSwap<russh::server::Config>,
+    pub(crate) front: Arc<dyn Front>,
+    keys: Vec<PrivateKey>,
+    unauthenticated: AtomicUsize,
+}
+
+/// A place among the connections that have not signed in; given back when dropped.
+pub(crate) struct Slot(Arc<Shared>);
+
+impl Slot {
+    fn take(shared: &Arc<Shared>, max: usize) -> Option<Self> {
+        let taken = shared
+            .unauthenticated
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
+            .is_ok();
+        taken.then(|| Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.unauthenticated.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The running server: carrier threads, each with its own runtime and its own accept sockets.
+pub struct Server {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    stop: watch::Sender<Stage>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// No new connections; those there are go on.
+    Draining,
+    /// The threads end.
+    Stopped,
+}
+
+impl Server {
+    /// Listens and serves on `threads` threads.
+    ///
+    /// # Errors
+    /// [`ServerError`] when a host key cannot be used or an address cannot be listened on.
+    pub fn start(registry: Arc<Registry>, front: Arc<dyn Front>, threads: usize) -> Result<Self, ServerError> {
+        let config = registry.config();
+        let keys = config.ssh.host_keys.iter().map(|p| read_host_key(p)).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(ServerError::NoHostKey);
+        }
+        let shared = Arc::new(Shared {
+            russh: ArcSwap::new(russh_config(&config, keys.clone())),
+            registry,
+            front,
+            keys,
+            unauthenticated: AtomicUsize::new(0),
+        });
+        let threads = threads.max(1);
+        let mut addresses = Vec::new();
+        let mut per_thread: Vec<Vec<std::net::TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+        for address in &config.ssh.listen {
+            let fail = |source| ServerError::Listen { address: *address, source };
+            ensure_free(*address).map_err(fail)?;
+            // The first listener may choose the port; the others share it.
+            let mut bound = *address;
+            for slot in &mut per_thread {
+                let listener = bind(bound).map_err(fail)?;
+                bound = listener.local_addr().map_err(fail)?;
+                slot.push(listener);
+            }
+            addresses.push(bound);
+        }
+        let stop = watch::Sender::new(Stage::Running);
+        let mut handles = Vec::new();
+        for (n, listeners) in per_thread.into_iter().enumerate() {
+            let shared = Arc::clone(&shared);
+            let stop = stop.subscribe();
+            let handle = std::thread::Builder::new()
+                .name(format!("carrier-{n}"))
+                .spawn(move || carry(&shared, listeners, stop))
+                .map_err(ServerError::Thread)?;
+            handles.push(handle);
+        }
+        Ok(Self { shared, addresses, stop, threads: handles })
+    }
+
+    /// Addresses it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes over the settings of a new configuration for connections to come.
+    pub fn reconfigure(&self, config: &Config) {
+        self.shared.russh.store(russh_config(config, self.shared.keys.clone()));
+    }
+
+    /// Accepts no more connections.
+    pub fn drain(&self) {
+        self.stop.send_replace(Stage::Draining);
+    }
+
+    /// Ends the threads, and with them whatever still runs on them.
+    pub fn stop(self) {
+        self.stop.send_replace(Stage::Stopped);
+        for t in self.threads {
+            if t.join().is_err() {
+                tracing::error!("a carrier thread had panicked");
+            }
+        }
+    }
+}
+
+/// `SO_REUSEPORT` would let a second daemon of the same user share the port in silence, and take half the connections.
+fn ensure_free(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// One carrier thread.
+fn carry(shared: &Arc<Shared>, listeners: Vec<std::net::TcpListener>, mut stop: watch::Receiver<Stage>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(r) => r,
+        Err(e) => return tracing::error!(error = %e, "a carrier thread has no runtime"),
+    };
+    runtime.block_on(async {
+        let mut loops = tokio::task::JoinSet::new();
+        for l in listeners {
+            match TcpListener::from_std(l) {
+                Ok(l) => {
+                    loops.spawn(accept(Arc::clone(shared), l));
+                }
+                Err(e) => tracing::error!(error = %e, "a listener is lost"),
+            }
+        }
+        // The sender lives as long as the server; its loss means the same as being stopped.
+        let _ = stop.wait_for(|s| *s != Stage::Running).await;
+        loops.shutdown().await;
+        let _ = stop.wait_for(|s| *s == Stage::Stopped).await;
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+}
+
+/// Accepts until dropped. Errors such as "too many open files" make it wait, never end.
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                pause = Duration::from_millis(10);
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                admit(&shared, socket, peer);
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(e) => {
+                tracing::warn!(error = %e, pause_ms = pause.as_millis(), "cannot accept connections; waiting");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn admit(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
+    let max = shared.registry.config().ssh.max_unauthenticated;
+    match Slot::take(shared, max) {
+        Some(slot) => {
+            tokio::spawn(owner::own(Arc::clone(shared), socket, peer, slot));
+        }
+        None => {
+            let rule = format!("{max} connections have not signed in yet (ssh.max_unauthenticated)");
+            let context = Context { source: Some(peer), ..Context::default() };
+            let event = Event::refused(Actor::Unknown, What::ConnectionRefused {}, &rule, context);
+            shared.registry.journal.record(event);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The byte stream under one SSH session: counts, notes signs of life, and can be poisoned.
+//!
+//! The library owns its session's task and gives no way to end it that works in every state (a disconnect queues behind
+//! data). It does not own the stream.
+
+use crate::model::{Obituary, ObituaryCause};
+use crate::tunnels::Vital;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Longest identification string (RFC 4253 §4.2: 255 characters with the line end).
+const IDENT_MAX: usize = 255;
+
+/// The client's identification, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>);
+
+impl Ident {
+    /// The key that was last offered and would do, were it proved.
+    pub(super) fn offered(&self, fingerprint: &str) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint.to_owned());
+    }
+
+    /// See [`Ident::offered`]. A connection that ends with one has not proved it: a wrong signature, perhaps.
+    pub(super) fn unproved(&self) -> Option<String> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client's software, without `SSH-2.0-`, cleaned; empty while unknown.
+    pub(super) fn software(&self) -> String {
+        let line = self.0.get().map_or("", String::as_str);
+        crate::model::clean(line.strip_prefix("SSH-2.0-").unwrap_or(line), 80)
+    }
+}
+
+pub(super) struct SessionStream {
+    inner: TcpStream,
+    vital: Arc<Vital>,
+    ident: Arc<Ident>,
+    first: Vec<u8>,
+    blocked: bool,
+}
+
+impl SessionStream {
+    pub(super) fn new(inner: TcpStream, vital: Arc<Vital>, ident: Arc<Ident>) -> Self {
+        Self { inner, vital, ident, first: Vec::new(), blocked: false }
+    }
+
+    fn sniff(&mut self, bytes: &[u8]) {
+        if self.ident.0.get().is_some() {
+            return;
+        }
+        let room = IDENT_MAX.saturating_sub(self.first.len());
+        self.first.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
+        if let Some(end) = self.first.iter().position(|b| *b == b'\n') {
+            let line = String::from_utf8_lossy(self.first.get(..end).unwrap_or_default()).trim_end().to_owned();
+            let _ = self.ident.0.set(line);
+            self.first = Vec::new();
+        }
+    }
+
+    fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Ready(Ok(n)) => {
+                self.vital.sent(*n);
+                if self.blocked {
+                    // The peer's TCP took something after having taken nothing: somebody is there, even if the library
+                    // does not read while it writes.
+                    self.vital.alive();
+                }
+                self.blocked = false;
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.blocked = true,
+        }
+    }
+}
+
+fn poisoned() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the session was ended by the bastion")
+}
+
+impl AsyncRead for SessionStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.vital.wait_read(cx.waker());
+        if self.vital.is_poisoned() {
+            return Poll::Ready(Err(poisoned()));
+        }
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = &result {
+            let new = buf.filled().get(before..).unwrap_or_default();
+            if !new.is_empty() {
+                self.vital.received(new.len());
+                self.sniff(new);
+            }
+        }
+        result
+    }
+}
+
+impl AsyncWrite for SessionStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.vital.wait_write(cx.waker());
+        if self.vital.is_poisoned() {
+            return Poll::Ready(Err(poisoned()));
+        }
+        let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.wrote(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.vital.wait_write(cx.waker());
+        if self.vital.is_poisoned() {
+            return Poll::Ready(Err(poisoned()));
+        }
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.wrote(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The library comes here when somebody has said goodbye; if it was us, the cause is known already. A client that
+        // has said it leaves at once, often with a reset on its heels, which would otherwise be taken for the cause.
+        self.vital.ends(Obituary::of(ObituaryCause::ClientDisconnect));
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

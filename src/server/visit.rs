@@ -1,0 +1,113 @@
+//! An operator's `ssh -J`, `-W` or `-L` to a tunnel: their channel on one side, the tunnel's task on the other.
+
+use super::client::Client;
+use super::client::operator_halves;
+use crate::model::{OperatorName, Port, Role, clean};
+use crate::tunnels::carrier::HostWriter;
+use crate::tunnels::{Caller, End, Pipe, RelayLimits, Session, Tally, Tunnel, TunnelOrder, relay, settle_within};
+use russh::server::{ChannelOpenHandle, Msg};
+use russh::{Channel, ChannelOpenFailure};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// Bytes in flight between the operator's thread and the host's, each way.
+const PIPE: usize = 256 * 1024;
+/// How long a visit may go on after its operator has closed the channel.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long an operator's client has to close a channel on which both sides are done. Clients of `-L` do so at once;
+/// `ssh -W`, and with it `-J`, leaves the close to the server, as sshd does it, and would hang about until then.
+const CLOSE_WAIT: Duration = Duration::from_millis(100);
+
+/// Carries one visit. Audited and counted by the tunnel, as every visit is.
+pub(super) async fn visit(
+    operator: Arc<Session>,
+    tunnel: Arc<Tunnel>,
+    channel: Channel<Msg>,
+    reply: ChannelOpenHandle,
+    limits: Arc<RelayLimits>,
+) {
+    let (mut near, far) = tokio::io::duplex(PIPE);
+    let caller = Caller {
+        source: operator.source,
+        operator: Some((operator.name.clone(), operator.id, operator.fingerprint.clone())),
+    };
+    let (opened, answer) = oneshot::channel();
+    let cut = Arc::new(Notify::new());
+    let order = TunnelOrder::Visit { stream: Pipe { stream: far, cut: Arc::clone(&cut) }, caller, opened };
+    if tunnel.orders.send(order).await.is_err() {
+        return reply.reject(ChannelOpenFailure::ConnectFailed).await;
+    }
+    let id = match answer.await {
+        Ok(Ok(id)) => id,
+        Ok(Err(_)) | Err(_) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
+    };
+    reply.accept().await;
+    let (mut reader, writer) = operator_halves(channel);
+    // The tunnel counts the bytes; here nobody reads the counters.
+    let tallies = [Tally::default(), Tally::default()];
+    let [a, b] = &tallies;
+    let end = tokio::select! {
+        end = relay(&mut near, &mut reader, &writer, [a, b], &limits) => end,
+        // Closed at once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.
+        () = cut.notified() => {
+            drop(near);
+            // Fails when the operator has gone too.
+            let _ = writer.close().await;
+            return;
+        }
+    };
+    drop(near);
+    if end == End::LinkGone {
+        // The operator's session is over, by revoke perhaps.
+        let _ = tunnel.orders.send(TunnelOrder::Cut(id)).await;
+    } else if end == End::HostClosed {
+        // To the tunnel a dropped pipe looks like a half-close, and a service that does not care for it would be
+        // visited for ever. A visit that has ended in the meantime is not cut.
+        tokio::time::sleep(LINGER).await;
+        let _ = tunnel.orders.send(TunnelOrder::Cut(id)).await;
+    }
+    settle_within(CLOSE_WAIT, reader, writer, end).await;
+}
+
+impl Client {
+    /// The live tunnel an operator means by `host:port` of a `direct-tcpip`: the bastion's own port, or a host's name
+    /// with the tunnel's port or the port its service has by custom.
+    pub(super) fn target(&self, operator: &Session, host: &str, port: u32) -> Result<Arc<Tunnel>, String> {
+        let registry = &self.shared.registry;
+        registry.not_stopping()?;
+        let config = registry.config();
+        let asked = format!("{}:{port}", clean(host, 80));
+        let port = Port::try_from(port).map_err(|e| e.to_string())?;
+        let own = matches!(host, "localhost" | "127.0.0.1" | "::1") || host == config.name;
+        let tunnel = if own {
+            registry.tunnel(port)
+        } else {
+            let tunnels: Vec<_> =
+                registry.tunnels().into_iter().filter(|t| t.lease.host.as_str().eq_ignore_ascii_case(host)).collect();
+            let wanted = match port.get() {
+                22 => "ssh",
+                80 => "http",
+                443 => "https",
+                _ => "",
+            };
+            let by_service = |t: &&Arc<Tunnel>| t.lease.service.as_deref() == Some(wanted);
+            let only = (wanted == "ssh" && tunnels.len() == 1).then(|| tunnels.first()).flatten();
+            tunnels.iter().find(|t| t.port() == port).or_else(|| tunnels.iter().find(by_service)).or(only).cloned()
+        };
+        let Some(tunnel) = tunnel else {
+            return Err(format!("{asked} is not a live tunnel; operators reach tunnels and nothing else"));
+        };
+        let name: Option<OperatorName> = operator.name.parse().ok();
+        let rights = name.and_then(|n| config.operators.get(&n).cloned());
+        let Some(rights) = rights else { return Err("you are not in the configuration any more".to_owned()) };
+        if rights.role < Role::Operator {
+            return Err("a viewer may not connect to tunnels".to_owned());
+        }
+        let team = &tunnel.lease.team;
+        if rights.role != Role::Admin && rights.teams.as_ref().is_some_and(|ts| !ts.contains(team)) {
+            return Err(format!("port {} is team {team}'s, which is not yours", tunnel.port()));
+        }
+        Ok(tunnel)
+    }
+}
