@@ -1,0 +1,157 @@
+//! Every screen action, declared once: key help, palette, CLI verbs and man page derive from this table.
+
+use crate::model::Role;
+
+/// How careful one has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Danger {
+    /// Changes nothing.
+    None,
+    /// Asked once: y or n.
+    Confirm,
+    /// The target's name is typed.
+    TypeName,
+}
+
+/// Where an action is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Acts on the selected tunnel or lease.
+    Tunnel,
+    /// Acts on the selected free port or lease of the ports screen.
+    Port,
+    /// Acts on the whole bastion.
+    Bastion,
+}
+
+/// One action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActionSpec {
+    /// Stable id, as in the audit.
+    pub id: &'static str,
+    /// Default key of the console; none when it is in the palette only.
+    pub key: Option<char>,
+    /// Name in the console's palette (`:name`) and verb of the CLI.
+    pub verb: &'static str,
+    /// Arguments, as help shows them.
+    pub args: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+    /// How careful.
+    pub danger: Danger,
+    /// Whether it may cut what is live; the CLI asks before these and needs `--yes` where it cannot ask.
+    pub cuts: bool,
+    /// Least role.
+    pub role: Role,
+    /// Where.
+    pub scope: Scope,
+}
+
+/// All of them.
+pub const ACTIONS: &[ActionSpec] = &[
+    ActionSpec {
+        id: "reconnect",
+        key: Some('c'),
+        verb: "reconnect",
+        args: "HOST",
+        help: "drop the host's session and watch for its redial",
+        danger: Danger::Confirm,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Tunnel,
+    },
+    ActionSpec {
+        id: "revoke",
+        key: Some('x'),
+        verb: "revoke",
+        args: "HOST|PORT|FINGERPRINT",
+        help: "block a host, port or key, then cut what it holds",
+        danger: Danger::TypeName,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Tunnel,
+    },
+    ActionSpec {
+        id: "restore",
+        key: Some('u'),
+        verb: "restore",
+        args: "HOST|PORT|FINGERPRINT",
+        help: "lift a block",
+        danger: Danger::Confirm,
+        cuts: false,
+        role: Role::Operator,
+        scope: Scope::Tunnel,
+    },
+    ActionSpec {
+        id: "assign",
+        key: Some('a'),
+        verb: "assign",
+        args: "HOST [PORT]",
+        help: "give a host a port (the next free one unless named)",
+        danger: Danger::Confirm,
+        cuts: false,
+        role: Role::Operator,
+        scope: Scope::Port,
+    },
+    ActionSpec {
+        id: "move",
+        key: Some('m'),
+        verb: "move",
+        args: "FROM [TO]",
+        help: "move a lease to another port of its team",
+        danger: Danger::Confirm,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Port,
+    },
+    ActionSpec {
+        id: "release",
+        key: Some('r'),
+        verb: "release",
+        args: "PORT",
+        help: "end a lease",
+        danger: Danger::Confirm,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Port,
+    },
+    ActionSpec {
+        id: "cut_visitor",
+        key: None,
+        verb: "cut",
+        args: "VISITOR",
+        help: "cut one visitor",
+        danger: Danger::Confirm,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Tunnel,
+    },
+    ActionSpec {
+        id: "disconnect",
+        key: None,
+        verb: "disconnect",
+        args: "SESSION",
+        help: "close one SSH session",
+        danger: Danger::Confirm,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Bastion,
+    },
+    ActionSpec {
+        id: "reload",
+        key: None,
+        verb: "reload",
+        args: "",
+        help: "read the configuration anew; untouched tunnels stay up",
+        danger: Danger::Confirm,
+        cuts: false,
+        role: Role::Admin,
+        scope: Scope::Bastion,
+    },
+];
+
+/// The action with this id.
+#[must_use]
+pub fn action(id: &str) -> Option<&'static ActionSpec> {
+    ACTIONS.iter().find(|a| a.id == id)
+}

@@ -1,0 +1,89 @@
+//! Who may do what: the role an action needs (from [`super::actions::ACTIONS`]) and the team it concerns.
+
+use super::actions::action;
+use super::protocol::{Action, ApiError, ErrorCode, Identity};
+use crate::model::{Role, TeamName};
+
+/// The least role for this action.
+///
+/// An action that the table does not know needs `admin`: forgetting an entry must not open a door.
+#[must_use]
+pub fn required_role(wanted: &Action) -> Role {
+    match wanted {
+        // Not an entry of the palette: every console that acts enters write mode first.
+        Action::WriteMode { .. } => Role::Operator,
+        other => action(other.id()).map_or(Role::Admin, |spec| spec.role),
+    }
+}
+
+/// Whether this person may do this to something of this team. `team` is none where no team owns the target: a key that
+/// nobody has, a port outside all ranges, an operator's session; then only those not limited to teams may.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`] with what is missing.
+pub fn check(who: &Identity, wanted: &Action, team: Option<&TeamName>) -> Result<(), ApiError> {
+    let need = required_role(wanted);
+    let forbidden = |message: String| Err(ApiError::new(ErrorCode::Forbidden, message));
+    if who.role < need {
+        return forbidden(format!("{} needs the role {need}; {} has the role {}", wanted.id(), who.name, who.role));
+    }
+    if who.role == Role::Admin || matches!(wanted, Action::WriteMode { .. }) {
+        return Ok(());
+    }
+    let Some(own) = &who.teams else { return Ok(()) };
+    let list = own.iter().map(TeamName::as_str).collect::<Vec<_>>().join(", ");
+    let list = if list.is_empty() { "no team".to_owned() } else { format!("the team(s) {list}") };
+    match team {
+        Some(t) if own.contains(t) => Ok(()),
+        Some(t) => forbidden(format!("{} is not allowed on team {t}: {} is limited to {list}", wanted.id(), who.name)),
+        None => forbidden(format!(
+            "{} is not allowed here: the target belongs to no team and {} is limited to {list}",
+            wanted.id(),
+            who.name
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake;
+    use super::*;
+    use crate::control::actions::ACTIONS;
+    use crate::model::BlockTarget;
+
+    fn someone(role: Role, teams: Option<&[&str]>) -> Identity {
+        let teams = teams.map(|ts| ts.iter().map(|t| t.parse().unwrap()).collect());
+        Identity { role, teams, ..fake::identity("alice", role) }
+    }
+    fn revoke() -> Action {
+        Action::Revoke { target: BlockTarget::parse("20100").unwrap(), reason: None }
+    }
+
+    #[test]
+    fn every_action_needs_the_role_of_its_table_entry() {
+        for a in fake::every_action() {
+            let id = a.id();
+            let want = if id == "write_mode" { Role::Operator } else { action(id).unwrap().role };
+            assert_eq!(required_role(&a), want, "{id}");
+            assert!(check(&someone(Role::Viewer, None), &a, None).is_err(), "a viewer may not {id}");
+            assert!(check(&someone(Role::Admin, Some(&[])), &a, None).is_ok(), "an admin may {id}");
+        }
+        assert!(ACTIONS.iter().all(|s| fake::every_action().iter().any(|a| a.id() == s.id)));
+    }
+
+    #[test]
+    fn a_limited_operator_acts_on_own_teams_only() {
+        let pay: TeamName = "pay".parse().unwrap();
+        let iot: TeamName = "iot".parse().unwrap();
+        let limited = someone(Role::Operator, Some(&["pay"]));
+        assert!(check(&limited, &revoke(), Some(&pay)).is_ok());
+        for team in [Some(&iot), None] {
+            let e = check(&limited, &revoke(), team).unwrap_err();
+            assert_eq!(e.code, ErrorCode::Forbidden);
+            assert!(e.message.contains("pay"), "{e}");
+        }
+        assert!(check(&limited, &Action::WriteMode { on: true }, None).is_ok());
+        assert!(check(&someone(Role::Operator, None), &revoke(), Some(&iot)).is_ok());
+        assert!(check(&someone(Role::Operator, None), &Action::Reload, None).is_err());
+    }
+}

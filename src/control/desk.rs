@@ -1,0 +1,413 @@
+//! The desk: answers every request of console, CLI and SSH exec. Here, once, it is decided who may do what, and every
+//! refusal is written down.
+
+use super::authz;
+use super::protocol::{Action, ApiError, Delta, ErrorCode, Identity, Outcome, Reply, Request, Snapshot};
+use super::server::{Api, BoxFuture, Cursor};
+use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlimited};
+use crate::audit::{Actor, AuditQuery, Context, Event, Record, What, verify};
+use crate::config::Principal;
+use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, now};
+use crate::tunnels::{ActError, Board, By, Done, Registry};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Recent events a snapshot carries at most.
+const RECENT: usize = 2_000;
+/// New events a delta carries at most.
+const EVENTS: usize = 500;
+/// Records read at a time for somebody who may not see all of them, and how often at most.
+const PAGE: usize = 10_000;
+const PAGES: usize = 20;
+/// How often counters are looked at while somebody watches.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// What the desk knows of the daemon around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Addresses of the SSH server.
+    pub ssh: Vec<SocketAddr>,
+    /// The line that brings up a first tunnel.
+    pub first_tunnel: Option<String>,
+}
+
+/// Reads the configuration anew and puts it in force; says what changed, a sentence each.
+pub trait Reloader: Send + Sync + 'static {
+    /// Does it.
+    fn reload(&self, by: By) -> BoxFuture<'static, Result<(Seq, Vec<String>), String>>;
+}
+
+/// See the module.
+pub struct Desk {
+    pub(super) registry: Arc<Registry>,
+    board: Mutex<(Board, Option<u64>)>,
+    facts: Facts,
+    reloader: Arc<dyn Reloader>,
+    /// Itself, for answers that outlive the call.
+    me: std::sync::Weak<Self>,
+}
+
+impl Desk {
+    /// A desk for this registry.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, facts: Facts, reloader: Arc<dyn Reloader>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self { registry, board: Mutex::default(), facts, reloader, me: me.clone() })
+    }
+
+    /// Looks at the counters once a second while somebody watches. Runs for ever.
+    pub async fn sample(self: Arc<Self>) {
+        let mut every = tokio::time::interval(SAMPLE);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            every.tick().await;
+            if self.registry.watched() {
+                self.registry.touch();
+            }
+        }
+    }
+
+    /// Runs `f` on the rows, brought up to date if anything happened since the last time.
+    fn with_board<T>(&self, f: impl FnOnce(&Board) -> T) -> T {
+        let tick = *self.registry.changes().borrow();
+        let mut guard = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let (board, seen) = &mut *guard;
+        if *seen != Some(tick) {
+            board.refresh(&self.registry);
+            *seen = Some(tick);
+        }
+        f(board)
+    }
+
+    /// This person as the configuration has them now: connections outlive reloads. Somebody who is no longer in it sees
+    /// nothing and may do nothing.
+    fn as_of_now(&self, who: &Identity) -> Identity {
+        let config = self.registry.config();
+        let nobody = || Identity { role: Role::Viewer, teams: Some(Vec::new()), ..who.clone() };
+        if let Some(uid) = who.uid {
+            return identify(&config, uid).unwrap_or_else(|_| nobody());
+        }
+        if who.via != "ssh" {
+            return who.clone();
+        }
+        let leaving = who.session.is_some_and(|id| self.registry.session(id).is_none_or(|s| s.vital.cause().is_some()));
+        let rights = who.name.parse::<OperatorName>().ok().and_then(|n| config.operators.get(&n).cloned());
+        match rights {
+            Some(r) if !leaving => Identity { role: r.role, teams: r.teams, ..who.clone() },
+            _ => nobody(),
+        }
+    }
+
+    fn daemon(&self, who: &Identity) -> DaemonView {
+        let config = self.registry.config();
+        let audit = self.registry.journal.status();
+        let notices = self.conflicts(who);
+        DaemonView {
+            name: config.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.registry.started,
+            ssh: self.facts.ssh.clone(),
+            config: config.path.display().to_string(),
+            config_read: config.read_at,
+            first_tunnel: self.facts.first_tunnel.clone(),
+            audit,
+            notices,
+            revocations: self
+                .registry
+                .blocks()
+                .into_iter()
+                .filter(|b| self.registry.target_context(&config, &b.target).team.is_none_or(|t| who.sees(&t)))
+                .collect(),
+        }
+    }
+
+    fn events(&self, who: &Identity, since: Option<Seq>, max: usize) -> (Vec<Record>, u64) {
+        let all = self.registry.journal.recent(since, usize::MAX);
+        let visible: Vec<_> = all.iter().filter(|r| sees_record(who, r)).collect();
+        let missed = visible.len().saturating_sub(max);
+        (visible.into_iter().skip(missed).map(|r| (**r).clone()).collect(), missed as u64)
+    }
+
+    async fn answer(self: Arc<Self>, who: Identity, request: Request) -> Result<Reply, ApiError> {
+        match request {
+            Request::Hello { .. } | Request::Snapshot | Request::Subscribe { .. } => {
+                Err(ApiError::new(ErrorCode::Invalid, "this request is answered by the connection itself"))
+            }
+            Request::Visitors { port } => {
+                let tunnels = match port {
+                    Some(p) => self.registry.tunnel(p).into_iter().collect(),
+                    None => self.registry.tunnels(),
+                };
+                let visitors =
+                    tunnels.iter().filter(|t| who.sees(&t.lease.team)).flat_map(|t| t.visitor_views()).collect();
+                Ok(Reply::Visitors { visitors })
+            }
+            Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
+            Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
+            Request::Audit(query) => self.audit(&who, query).await,
+            Request::AuditVerify => self.verify().await,
+            Request::Act(action) => self.act(who, action).await.map(Reply::Done),
+        }
+    }
+
+    /// Disagreements of configuration and ledger that this person may know of.
+    fn conflicts(&self, who: &Identity) -> Vec<String> {
+        let all = self.registry.conflicts().into_iter();
+        all.filter(|c| c.team.as_ref().map_or_else(|| unlimited(who), |t| who.sees(t))).map(|c| c.sentence).collect()
+    }
+
+    fn check(&self, who: &Identity) -> Vec<String> {
+        let config = self.registry.config();
+        let mut findings = self.conflicts(who);
+        if !unlimited(who) {
+            // The file speaks of every team.
+            return findings;
+        }
+        match crate::config::Config::load(&config.path) {
+            Ok(on_disk) => {
+                let diff = crate::config::Diff::between(&config, &on_disk);
+                if !diff.is_empty() {
+                    findings.push(format!(
+                        "{} has changed since it was read ({}); put it in force with `portreeve reload`",
+                        config.path.display(),
+                        diff.sentences().join("; ")
+                    ));
+                }
+            }
+            Err(e) => findings.push(format!("{} could not be reloaded as it is now: {e}", config.path.display())),
+        }
+        findings
+    }
+
+    /// Reads on until enough is found that this person may see.
+    async fn audit(&self, who: &Identity, mut query: AuditQuery) -> Result<Reply, ApiError> {
+        let wanted = query.limit.unwrap_or(1_000).min(100_000);
+        if !unlimited(who) {
+            // What is not theirs is read as well, so pages are never tiny.
+            query.limit = Some(wanted.max(PAGE));
+        }
+        let mut visible = Vec::new();
+        let mut pages = 0;
+        loop {
+            pages += 1;
+            let found = self.registry.journal.query(query.clone()).await;
+            let (records, more) = found.map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
+            let oldest = records.first().map(|r| r.seq);
+            let mut page: Vec<_> = records.into_iter().filter(|r| sees_record(who, r)).collect();
+            page.append(&mut visible);
+            visible = page;
+            match oldest {
+                Some(seq) if more && visible.len() < wanted && pages < PAGES => query.before = Some(seq),
+                _ => {
+                    let extra = visible.len().saturating_sub(wanted);
+                    visible.drain(..extra);
+                    return Ok(Reply::Records { records: visible, more: more || extra > 0 });
+                }
+            }
+        }
+    }
+
+    async fn verify(&self) -> Result<Reply, ApiError> {
+        let unavailable = |e: String| ApiError::new(ErrorCode::Unavailable, e);
+        self.registry.journal.flush().await.map_err(|e| unavailable(e.to_string()))?;
+        let dir = self.registry.journal.dir().to_owned();
+        let report = tokio::task::spawn_blocking(move || verify(&dir)).await.map_err(|e| unavailable(e.to_string()))?;
+        let report = report.map_err(|e| unavailable(e.to_string()))?;
+        Ok(Reply::Verified { ok: report.is_ok(), summary: report.to_string() })
+    }
+
+    async fn act(&self, who: Identity, action: Action) -> Result<Outcome, ApiError> {
+        let (team, context) = self.subject(&action);
+        let by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
+        let allowed = authz::check(&who, &action, team.as_ref()).and_then(|()| self.not_above(&who, &action));
+        if let Err(e) = allowed {
+            let what = What::OperatorRefused { action: action.id().to_owned() };
+            let context = Context { via: by.via.clone(), ..context };
+            self.registry.journal.record(Event::refused(by.actor, what, &e.message, context));
+            return Err(e);
+        }
+        let (id, actor, subject) = (action.id(), by.actor.clone(), context.clone());
+        let r = &self.registry;
+        let done = match action {
+            Action::Reconnect { host, session, wait_s } => {
+                let wait = wait_s.map_or(r.config().ssh.reconnect_wait, Duration::from_secs);
+                r.reconnect(by, &host, session, wait).await
+            }
+            Action::Revoke { target, reason } => r.revoke(by, target, reason).await,
+            Action::Restore { target } => r.restore(by, target).await,
+            Action::Assign { host, port, service, reason } => r.assign(by, &host, port, service, reason).await,
+            Action::Move { from, to, reason } => r.move_lease(by, from, to, reason).await,
+            Action::Release { port, reason } => r.release(by, port, reason).await,
+            Action::CutVisitor { visitor } => r.cut_visitor(by, visitor).await,
+            Action::Disconnect { session } => r.disconnect(by, session).await,
+            Action::Reload => return self.reload(by).await,
+            Action::WriteMode { on } => {
+                let stage = if on { "write" } else { "read-only" };
+                let what = What::Console { stage: stage.to_owned() };
+                let event = Event::success(by.actor, what, Context { via: by.via, ..context });
+                r.journal.commit(event).await.map_err(ActError::from).map(|seq| Done {
+                    seq,
+                    summary: if on { "write mode for ten minutes".to_owned() } else { "read-only".to_owned() },
+                    ok: true,
+                    lease: None,
+                    revocation: None,
+                })
+            }
+        };
+        done.map(outcome).map_err(|e| {
+            let what = What::OperatorRefused { action: id.to_owned() };
+            let event = Event::failure(actor, what, &e.to_string(), Context { via: Some(came(&who)), ..subject });
+            self.registry.journal.record(event);
+            let code = match &e {
+                ActError::NotFound(_) => ErrorCode::NotFound,
+                ActError::Conflict(_) => ErrorCode::Conflict,
+                ActError::Store(_) | ActError::Audit(_) | ActError::Unaudited(_) => ErrorCode::Unavailable,
+            };
+            ApiError::new(code, e.to_string())
+        })
+    }
+
+    /// Operators are closed out by admins only; anybody may close their own sessions.
+    fn not_above(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
+        let whose = match action {
+            Action::Revoke { target: BlockTarget::Key(f), .. } | Action::Restore { target: BlockTarget::Key(f) } => {
+                match self.registry.config().keys.get(f) {
+                    Some(Principal::Operator(o)) => Some(o.to_string()),
+                    _ => None,
+                }
+            }
+            Action::Disconnect { session } => {
+                let session = self.registry.session(*session);
+                session.filter(|s| s.kind == SessionKind::Operator && s.name != who.name).map(|s| s.name.clone())
+            }
+            _ => None,
+        };
+        match whose {
+            Some(name) if who.role < Role::Admin => Err(ApiError::new(
+                ErrorCode::Forbidden,
+                format!(
+                    "{} of operator {name} needs the role admin; {} has the role {}",
+                    action.id(),
+                    who.name,
+                    who.role
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn reload(&self, by: By) -> Result<Outcome, ApiError> {
+        match self.reloader.reload(by).await {
+            Ok((seq, changes)) => {
+                let summary = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join("; ") };
+                Ok(Outcome { seq, summary, ok: true, lease: None, revocation: None })
+            }
+            Err(e) => Err(ApiError::new(ErrorCode::Invalid, format!("the running configuration stays: {e}"))),
+        }
+    }
+
+    /// The team an action concerns, and what the audit says of its target.
+    fn subject(&self, action: &Action) -> (Option<TeamName>, Context) {
+        let config = self.registry.config();
+        let of = |t: &BlockTarget| self.registry.target_context(&config, t);
+        let context = match action {
+            Action::Reconnect { host, .. } | Action::Assign { host, .. } => of(&BlockTarget::Host(host.clone())),
+            Action::Revoke { target, .. } | Action::Restore { target } => of(target),
+            Action::Move { from: port, .. } | Action::Release { port, .. } => of(&BlockTarget::Port(*port)),
+            Action::CutVisitor { visitor } => {
+                self.registry.find_visitor(*visitor).map(|(t, _)| t.context()).unwrap_or_default()
+            }
+            Action::Disconnect { session } => self.registry.session(*session).map(|s| s.context()).unwrap_or_default(),
+            Action::Reload | Action::WriteMode { .. } => Context::default(),
+        };
+        (context.team.clone(), context)
+    }
+}
+
+impl Api for Desk {
+    fn snapshot(&self, who: &Identity, since: Option<Seq>) -> Snapshot {
+        let who = &self.as_of_now(who);
+        let (events, _) = self.events(who, since, RECENT);
+        self.with_board(|b| Snapshot {
+            revision: b.revision(),
+            at: now(),
+            daemon: self.daemon(who),
+            teams: b.teams().iter().filter(|t| who.sees(&t.name)).cloned().collect(),
+            tunnels: b.tunnels_since(Revision(0)).filter(|t| sees_tunnel(who, t)).cloned().collect(),
+            sessions: b.sessions_since(Revision(0)).filter(|s| sees_session(who, s)).cloned().collect(),
+            events,
+        })
+    }
+
+    fn delta(&self, who: &Identity, cursor: &mut Cursor) -> Option<Delta> {
+        let who = &self.as_of_now(who);
+        let (events, events_missed) = self.events(who, Some(cursor.seq), EVENTS);
+        let since = cursor.revision;
+        let daemon = self.daemon(who);
+        let mut delta = self.with_board(|b| Delta {
+            revision: b.revision(),
+            at: now(),
+            daemon: None,
+            teams: b.teams_since(since).map(|ts| ts.iter().filter(|t| who.sees(&t.name)).cloned().collect()),
+            tunnels: b.tunnels_since(since).filter(|t| sees_tunnel(who, t)).cloned().collect(),
+            // What left this person's teams is gone for them.
+            tunnels_gone: b
+                .tunnels_gone_since(since)
+                .chain(b.tunnels_since(since).filter(|t| !sees_tunnel(who, t)).map(|t| t.lease.port))
+                .collect(),
+            sessions: b.sessions_since(since).filter(|s| sees_session(who, s)).cloned().collect(),
+            sessions_gone: b.sessions_gone_since(since).collect(),
+            events,
+            events_missed,
+        });
+        cursor.revision = delta.revision;
+        if let Some(last) = delta.events.last() {
+            cursor.seq = last.seq;
+        }
+        // The journal's number rises with every event; by itself it is no reason to send the daemon's facts again.
+        let print = fingerprint(&daemon);
+        if cursor.daemon != Some(print) {
+            cursor.daemon = Some(print);
+            delta.daemon = Some(daemon);
+        }
+        let silent = delta.daemon.is_none()
+            && delta.teams.is_none()
+            && delta.tunnels.is_empty()
+            && delta.tunnels_gone.is_empty()
+            && delta.sessions.is_empty()
+            && delta.sessions_gone.is_empty()
+            && delta.events.is_empty();
+        (!silent).then_some(delta)
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.registry.changes()
+    }
+
+    fn handle(&self, who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>> {
+        let me = self.me.upgrade();
+        Box::pin(async move {
+            match me {
+                Some(desk) => {
+                    let who = desk.as_of_now(&who);
+                    desk.answer(who, request).await
+                }
+                None => Err(ApiError::new(ErrorCode::Unavailable, "the daemon is stopping")),
+            }
+        })
+    }
+}
+
+fn fingerprint(d: &DaemonView) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut still = d.clone();
+    still.audit.seq = Seq::default();
+    let mut h = DefaultHasher::new();
+    serde_json::to_string(&still).unwrap_or_default().hash(&mut h);
+    h.finish()
+}
+
+fn outcome(d: Done) -> Outcome {
+    Outcome { seq: d.seq, summary: d.summary, ok: d.ok, lease: d.lease, revocation: d.revocation }
+}

@@ -1,0 +1,75 @@
+//! "Would it be allowed, and by which rule?"
+
+use super::desk::Desk;
+use super::protocol::{ApiError, ErrorCode, Explanation, Identity};
+use crate::config::Principal;
+use crate::model::HostName;
+use crate::tunnels::Decision;
+
+impl Desk {
+    pub(super) fn explain(&self, who: &Identity, asked: &str, port: Option<u32>) -> Result<Explanation, ApiError> {
+        let config = self.registry.config();
+        let not_found = |m: String| ApiError::new(ErrorCode::NotFound, m);
+        let mut steps = Vec::new();
+        let (host, fingerprint) = if asked.starts_with("SHA256:") {
+            match config.keys.get(asked) {
+                Some(Principal::Host(h)) => {
+                    steps.push(format!("key {asked} is host {h}'s"));
+                    (h.clone(), Some(asked.to_owned()))
+                }
+                Some(Principal::Operator(o)) => {
+                    return Ok(Explanation {
+                        allowed: false,
+                        port: None,
+                        rule: format!("key {asked} is operator {o}'s; operators hold no ports"),
+                        steps,
+                    });
+                }
+                None => {
+                    return Ok(Explanation {
+                        allowed: false,
+                        port: None,
+                        rule: format!(
+                            "key {asked} is unknown: no host or operator of {} has it",
+                            config.path.display()
+                        ),
+                        steps,
+                    });
+                }
+            }
+        } else {
+            let host: HostName = asked.parse().map_err(|e| not_found(format!("{asked:?}: {e}")))?;
+            (host, None)
+        };
+        let Some(h) = config.hosts.get(&host) else {
+            return Err(not_found(format!("there is no host {host} in {}", config.path.display())));
+        };
+        if !who.sees(&h.team) {
+            return Err(ApiError::new(ErrorCode::Forbidden, format!("host {host} is of a team that is not yours")));
+        }
+        let ranges: Vec<String> =
+            config.teams.get(&h.team).map(|t| t.ports.iter().map(ToString::to_string).collect()).unwrap_or_default();
+        steps.push(format!("host {host} is of team {} (ports {})", h.team, ranges.join(", ")));
+        if let Err(why) = self.registry.open_for_business() {
+            return Ok(Explanation { allowed: false, port: None, rule: why, steps });
+        }
+        let port = port.unwrap_or(0);
+        steps.push(if port == 0 {
+            "it asks for any port (-R 0)".to_owned()
+        } else {
+            format!("it asks for port {port}")
+        });
+        Ok(match self.registry.would_grant(&host, fingerprint.as_deref(), port) {
+            Decision::Grant { port, rule, .. } => {
+                if let Some(t) = self.registry.tunnel(port) {
+                    steps.push(format!(
+                        "session {} of {} holds it now; a new session of the same host takes it over if that one is silent",
+                        t.session.id, t.session.name
+                    ));
+                }
+                Explanation { allowed: true, port: Some(port), rule, steps }
+            }
+            Decision::Refuse { rule } => Explanation { allowed: false, port: None, rule, steps },
+        })
+    }
+}

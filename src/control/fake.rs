@@ -1,0 +1,276 @@
+//! A daemon for tests: a small fixed world behind [`Api`], whose answers tests choose.
+
+use super::protocol::{Action, ApiError, Delta, ErrorCode, Explanation, Identity, Outcome, Reply, Request, Snapshot};
+use super::server::{Api, BoxFuture, Cursor};
+use crate::audit::{Actor, AuditQuery, Context, Event, Record, What};
+use crate::model::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, watch};
+
+pub(crate) fn identity(name: &str, role: Role) -> Identity {
+    Identity::unix(name, role, None)
+}
+
+pub(crate) fn every_action() -> Vec<Action> {
+    let target = BlockTarget::parse("pay-db").unwrap();
+    let host: HostName = "pay-db".parse().unwrap();
+    let port = port(20100);
+    vec![
+        Action::Reconnect { host: host.clone(), session: None, wait_s: None },
+        Action::Revoke { target: target.clone(), reason: None },
+        Action::Restore { target },
+        Action::Assign { host, port: None, service: None, reason: None },
+        Action::Move { from: port, to: None, reason: None },
+        Action::Release { port, reason: None },
+        Action::CutVisitor { visitor: VisitorId::new() },
+        Action::Disconnect { session: SessionId::new() },
+        Action::Reload,
+        Action::WriteMode { on: true },
+    ]
+}
+
+/// One moment for all rows, so that two pictures are equal.
+pub(crate) fn at() -> Time {
+    static AT: std::sync::LazyLock<Time> = std::sync::LazyLock::new(now);
+    *AT
+}
+
+pub(crate) fn port(n: u16) -> Port {
+    Port::try_from(n).unwrap()
+}
+
+pub(crate) fn session_id() -> SessionId {
+    "s1abc".parse().unwrap()
+}
+
+pub(crate) fn tunnel(n: u16, host: &str, team: &str, state: TunnelState) -> TunnelView {
+    let since = at();
+    TunnelView {
+        lease: LeaseView {
+            port: port(n),
+            host: host.parse().unwrap(),
+            team: team.parse().unwrap(),
+            service: Some("ssh".to_owned()),
+            kind: LeaseKind::Fixed,
+            since,
+            until: None,
+            by: "config".to_owned(),
+            reason: None,
+        },
+        state,
+        state_since: since,
+        session: state.is_live().then(session_id),
+        listen: vec![format!("127.0.0.1:{n}").parse().unwrap()],
+        source: Some("203.0.113.9:5022".parse().unwrap()),
+        bytes_to_host: 1_536,
+        bytes_to_visitors: 3 << 30,
+        visitors_now: 2,
+        visitors_total: 9,
+        visitors_refused: 0,
+        health: HealthView { check: CheckKind::Ssh, interval_s: 30, rise: 2, fall: 3, ..HealthView::default() },
+        obituary: (state == TunnelState::Down).then(|| ObituaryView {
+            at: since,
+            obituary: Obituary::of(ObituaryCause::KeepaliveTimeout),
+            last_byte_at: None,
+            last_rtt_ms: None,
+        }),
+        revoked: None,
+        warning: None,
+        revision: Revision(1),
+    }
+}
+
+pub(crate) fn record(seq: u64) -> Record {
+    let context = Context { host: Some("pay-db".parse().unwrap()), port: Some(port(20100)), ..Context::default() };
+    let what = What::Reconnect { stage: "asked".to_owned(), seconds: None };
+    Record {
+        seq: Seq(seq),
+        at: at(),
+        event: Event::success(Actor::Operator("alice".to_owned()), what, context),
+        prev: "0".repeat(64),
+        hash: "1".repeat(64),
+    }
+}
+
+pub(crate) fn snapshot() -> Snapshot {
+    let at = at();
+    Snapshot {
+        revision: Revision(1),
+        at,
+        daemon: DaemonView {
+            name: "bastion-1".to_owned(),
+            version: "0.1.0".to_owned(),
+            started: at,
+            ssh: vec!["127.0.0.1:2222".parse().unwrap()],
+            config: "/etc/portreeve/portreeve.toml".to_owned(),
+            config_read: at,
+            first_tunnel: None,
+            audit: AuditStatus { seq: Seq(3), failure: None, notice: None },
+            notices: vec!["team iot: 9 of 10 ports are leased".to_owned()],
+            revocations: vec![],
+        },
+        teams: vec![team("iot", "20200-20201"), team("pay", "20100-20199")],
+        tunnels: vec![
+            tunnel(20100, "pay-db", "pay", TunnelState::Up),
+            tunnel(20101, "결제-서버", "pay", TunnelState::Degraded),
+            tunnel(20200, "iot-77", "iot", TunnelState::Down),
+        ],
+        sessions: vec![SessionView {
+            id: session_id(),
+            kind: SessionKind::Host,
+            name: "pay-db".to_owned(),
+            team: Some("pay".parse().unwrap()),
+            role: None,
+            user: "tunnel".to_owned(),
+            source: "203.0.113.9:5022".parse().unwrap(),
+            fingerprint: "SHA256:abc".to_owned(),
+            client: "OpenSSH_9.2p1".to_owned(),
+            since: at,
+            ports: vec![port(20100)],
+            bytes_in: 10,
+            bytes_out: 20,
+            rtt_ms: Some(12.5),
+            last_heard: Some(at),
+            revision: Revision(1),
+        }],
+        events: vec![record(3)],
+    }
+}
+
+fn team(name: &str, range: &str) -> TeamView {
+    TeamView {
+        name: name.parse().unwrap(),
+        contact: None,
+        ranges: vec![range.parse().unwrap()],
+        bind: BindPolicy::Loopback,
+        visitors: vec![],
+        leased: 1,
+    }
+}
+
+/// The fake daemon.
+pub(crate) struct Fake {
+    pub(crate) changed: watch::Sender<u64>,
+    /// Deltas computed.
+    pub(crate) deltas: AtomicUsize,
+    /// What was asked, in order.
+    pub(crate) asked: Mutex<Vec<Request>>,
+    /// What `Act` is answered.
+    pub(crate) outcome: Mutex<Result<bool, ApiError>>,
+    /// `Visitors` takes one of these before it is answered; `Act` too when `act_waits`.
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) act_waits: bool,
+    /// Actions that came to their end.
+    pub(crate) acted: watch::Sender<usize>,
+    /// Requests being answered now, and the most at a time.
+    pub(crate) busy: watch::Sender<usize>,
+    /// What is verified, explained, checked.
+    pub(crate) good: bool,
+    /// Bytes of padding in each delta.
+    pub(crate) padding: usize,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            changed: watch::Sender::new(0),
+            deltas: AtomicUsize::new(0),
+            asked: Mutex::default(),
+            outcome: Mutex::new(Ok(true)),
+            gate: Arc::new(Semaphore::new(1_000)),
+            act_waits: false,
+            acted: watch::Sender::new(0),
+            busy: watch::Sender::new(0),
+            good: true,
+            padding: 0,
+        }
+    }
+}
+
+impl Api for Fake {
+    fn snapshot(&self, _who: &Identity, _since: Option<Seq>) -> Snapshot {
+        snapshot()
+    }
+    fn delta(&self, _who: &Identity, cursor: &mut Cursor) -> Option<Delta> {
+        self.deltas.fetch_add(1, Ordering::SeqCst);
+        let revision = Revision(*self.changed.borrow());
+        cursor.revision = revision;
+        let seq = Seq(cursor.seq.0 + 1);
+        cursor.seq = seq;
+        let mut row = tunnel(20100, "pay-db", "pay", TunnelState::Up);
+        row.warning = Some("x".repeat(self.padding));
+        Some(Delta {
+            revision,
+            at: at(),
+            daemon: None,
+            teams: None,
+            tunnels: vec![row],
+            tunnels_gone: vec![],
+            sessions: vec![],
+            sessions_gone: vec![],
+            events: vec![record(seq.0)],
+            events_missed: 0,
+        })
+    }
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+    fn handle(&self, _who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>> {
+        self.asked.lock().unwrap().push(request.clone());
+        let waits = matches!(request, Request::Visitors { .. }) || self.act_waits;
+        let gate = Arc::clone(&self.gate);
+        let (busy, acted) = (self.busy.clone(), self.acted.clone());
+        let (good, outcome) = (self.good, self.outcome.lock().unwrap().clone());
+        Box::pin(async move {
+            busy.send_modify(|n| *n += 1);
+            if waits {
+                gate.acquire().await.unwrap().forget();
+            }
+            busy.send_modify(|n| *n -= 1);
+            answer(request, good, outcome, &acted)
+        })
+    }
+}
+
+fn answer(
+    request: Request,
+    good: bool,
+    outcome: Result<bool, ApiError>,
+    acted: &watch::Sender<usize>,
+) -> Result<Reply, ApiError> {
+    Ok(match request {
+        Request::Visitors { .. } => Reply::Visitors {
+            visitors: vec![VisitorView {
+                id: "v1".parse().unwrap(),
+                port: port(20100),
+                source: "127.0.0.1:40000".parse().unwrap(),
+                operator: None,
+                since: now(),
+                bytes_to_host: 1,
+                bytes_to_visitor: 2,
+                buffered: 0,
+            }],
+        },
+        Request::Explain { who, .. } if who == "boom" => panic!("a bug in the daemon"),
+        Request::Explain { .. } => Reply::Explained(Explanation {
+            allowed: good,
+            port: Some(port(20100)),
+            rule: "fixed port of pay-db".to_owned(),
+            steps: vec!["the key is pay-db's".to_owned()],
+        }),
+        Request::Check => {
+            Reply::Checked { findings: if good { vec![] } else { vec!["20100 is held twice".to_owned()] } }
+        }
+        Request::Audit(AuditQuery { limit: Some(0), .. }) => Reply::Records { records: vec![], more: true },
+        Request::Audit(_) => Reply::Records { records: vec![record(2), record(3)], more: true },
+        Request::AuditVerify => Reply::Verified { ok: good, summary: "3 events".to_owned() },
+        Request::Act(_) => {
+            let ok = outcome?;
+            acted.send_modify(|n| *n += 1);
+            let summary = if ok { "back in 3.2 s on the same ports" } else { "not back after 60 s" };
+            Reply::Done(Outcome { seq: Seq(7), summary: summary.to_owned(), ok, lease: None, revocation: None })
+        }
+        _ => return Err(ApiError::new(ErrorCode::Invalid, "serve answers this itself")),
+    })
+}

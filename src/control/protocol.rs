@@ -1,0 +1,372 @@
+//! The control protocol: one JSON object a line, both ways, over a Unix socket or inside an SSH channel.
+//!
+//! The client says [`Request::Hello`] first. Requests carry an id; their replies carry it back and may come in any
+//! order. After [`Request::Subscribe`] the server pushes one [`Push::Snapshot`] and then [`Push::Delta`]s, at most ten a
+//! second and only when something changed; a client that reads slowly gets fewer and larger ones, never a backlog.
+
+use crate::audit::{AuditQuery, Record};
+use crate::model::{
+    BlockTarget, DaemonView, HostName, LeaseView, Port, Revision, RevocationView, Role, Seq, SessionId, SessionView,
+    TeamName, TeamView, Time, TunnelView, VisitorId, VisitorView,
+};
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol. A server refuses a client of another version and says which it speaks.
+pub const VERSION: u32 = 1;
+
+/// Longest line either side accepts, bytes.
+pub const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// Client to server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientFrame {
+    /// Chosen by the client, echoed in the reply.
+    pub id: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// Server to client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // made, written and gone: never kept in numbers
+pub enum ServerFrame {
+    /// The answer to a request.
+    Reply {
+        /// The request's id.
+        id: u64,
+        /// What came of it.
+        result: Result<Reply, ApiError>,
+    },
+    /// Sent unasked, after a subscription.
+    Push(Box<Push>),
+}
+
+/// What a client can ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// First of all.
+    Hello {
+        /// The client's [`VERSION`].
+        version: u32,
+        /// What it is: `console`, `cli`, or a name of its own.
+        client: String,
+    },
+    /// The whole live state, once.
+    Snapshot,
+    /// The whole live state and then its changes. `since` asks for the recent events after that number too.
+    Subscribe {
+        /// Last event the client has.
+        since: Option<Seq>,
+    },
+    /// The visitors connected now, of one tunnel or all.
+    Visitors {
+        /// Only this tunnel's.
+        port: Option<Port>,
+    },
+    /// Would this be allowed, and by which rule?
+    Explain {
+        /// A host's name or a key fingerprint (`SHA256:…`).
+        who: String,
+        /// The port it would ask for; 0 or absent for any.
+        port: Option<u32>,
+    },
+    /// Where configuration and ledger disagree.
+    Check,
+    /// Search the journal.
+    Audit(AuditQuery),
+    /// Verify the journal's chain.
+    AuditVerify,
+    /// Do something. Every variant of [`Action`] is authorised and audited in one place.
+    Act(Action),
+}
+
+/// What a client can do to the world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Drop the host's session and watch for its redial. Replies when the host is back or the wait is over.
+    Reconnect {
+        /// Which host.
+        host: HostName,
+        /// The session seen when it was confirmed; refused when it is another by now.
+        session: Option<SessionId>,
+        /// Seconds to watch; the configured time when absent.
+        wait_s: Option<u64>,
+    },
+    /// Block, then cut, then report.
+    Revoke {
+        /// What.
+        target: BlockTarget,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Lift a block.
+    Restore {
+        /// What.
+        target: BlockTarget,
+    },
+    /// Give a host a port.
+    Assign {
+        /// Whom.
+        host: HostName,
+        /// Which; the next free one of the team's ranges when absent.
+        port: Option<Port>,
+        /// The service's name, e.g. `ssh`.
+        service: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Move a lease to another port of the same team. The live tunnel, if any, is closed: the host must ask anew.
+    Move {
+        /// From.
+        from: Port,
+        /// To; the next free one when absent.
+        to: Option<Port>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// End a lease. The live tunnel, if any, is closed.
+    Release {
+        /// Which.
+        port: Port,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Cut one visitor.
+    CutVisitor {
+        /// Which.
+        visitor: VisitorId,
+    },
+    /// Close one session, host's or operator's.
+    Disconnect {
+        /// Which.
+        session: SessionId,
+    },
+    /// Read the configuration anew.
+    Reload,
+    /// Enter or leave a console's write mode. Recorded, and checked against the role; the console enforces the rest.
+    WriteMode {
+        /// Enter or leave.
+        on: bool,
+    },
+}
+
+impl Action {
+    /// The id of its entry in [`super::actions::ACTIONS`], as in the audit; `write_mode` has none.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Reconnect { .. } => "reconnect",
+            Self::Revoke { .. } => "revoke",
+            Self::Restore { .. } => "restore",
+            Self::Assign { .. } => "assign",
+            Self::Move { .. } => "move",
+            Self::Release { .. } => "release",
+            Self::CutVisitor { .. } => "cut_visitor",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Reload => "reload",
+            Self::WriteMode { .. } => "write_mode",
+        }
+    }
+}
+
+/// Answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Reply {
+    /// To `Hello`.
+    Welcome {
+        /// The server's version of the protocol.
+        version: u32,
+        /// portreeve's version.
+        portreeve: String,
+        /// Who you are, by key or peer credentials.
+        you: Identity,
+    },
+    /// To `Snapshot`, and to `Subscribe` (whose snapshot is pushed).
+    Snapshot(Box<Snapshot>),
+    /// To `Subscribe`.
+    Subscribed,
+    /// To `Visitors`.
+    Visitors {
+        /// Them.
+        visitors: Vec<VisitorView>,
+    },
+    /// To `Explain`.
+    Explained(Explanation),
+    /// To `Check`.
+    Checked {
+        /// Disagreements and doubts, a sentence each, with what to do. Empty when all is well.
+        findings: Vec<String>,
+    },
+    /// To `Audit`.
+    Records {
+        /// Oldest first.
+        records: Vec<Record>,
+        /// More matched than were asked for; ask again with `before` the first of these.
+        more: bool,
+    },
+    /// To `AuditVerify`.
+    Verified {
+        /// Whether the chain holds.
+        ok: bool,
+        /// What was read, or the first break, in a sentence.
+        summary: String,
+    },
+    /// To `Act`.
+    Done(Outcome),
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Number of the audit event that proves it.
+    pub seq: Seq,
+    /// What happened, in a sentence: `back in 3.2 s on the same ports`, `closed 1 session, 2 tunnels, 5 visitors`.
+    pub summary: String,
+    /// Whether it came to what was asked: a reconnect whose host is not back is done, but not `ok`.
+    pub ok: bool,
+    /// The lease concerned, for assign and move.
+    pub lease: Option<LeaseView>,
+    /// The block concerned, for revoke.
+    pub revocation: Option<RevocationView>,
+}
+
+/// The answer to "would it be allowed".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Whether it would.
+    pub allowed: bool,
+    /// The port it would get.
+    pub port: Option<Port>,
+    /// The deciding rule in a sentence.
+    pub rule: String,
+    /// The steps that led there, a sentence each.
+    pub steps: Vec<String>,
+}
+
+/// Who is at the other end of a control connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The operator's name, or `root`/`uid 1000` for one known by the socket only.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Teams they are limited to; none means all.
+    pub teams: Option<Vec<TeamName>>,
+    /// How they came: `unix` or `ssh`.
+    pub via: String,
+    /// Where from, for `ssh`.
+    pub source: Option<std::net::SocketAddr>,
+    /// Key they signed in with, for `ssh`.
+    pub fingerprint: Option<String>,
+    /// Their SSH session, for `ssh`.
+    pub session: Option<SessionId>,
+    /// Their account on this machine, for `unix`.
+    #[serde(default)]
+    pub uid: Option<u32>,
+}
+
+impl Identity {
+    /// An identity known by the control socket's peer credentials.
+    #[must_use]
+    pub fn unix(name: impl Into<String>, role: Role, teams: Option<Vec<TeamName>>) -> Self {
+        let via = "unix".to_owned();
+        Self { name: name.into(), role, teams, via, source: None, fingerprint: None, session: None, uid: None }
+    }
+    /// Whether this team is theirs to see.
+    #[must_use]
+    pub fn sees(&self, team: &TeamName) -> bool {
+        self.role == Role::Admin || self.teams.as_ref().is_none_or(|ts| ts.contains(team))
+    }
+}
+
+/// Sent unasked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Push {
+    /// First after a subscription.
+    Snapshot(Snapshot),
+    /// What changed since the last push.
+    Delta(Delta),
+}
+
+/// The whole live state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// As of.
+    pub revision: Revision,
+    /// The daemon's clock when it was taken.
+    pub at: Time,
+    /// The daemon.
+    pub daemon: DaemonView,
+    /// Teams, by name.
+    pub teams: Vec<TeamView>,
+    /// Tunnels and leases, by port.
+    pub tunnels: Vec<TunnelView>,
+    /// Sessions, oldest first.
+    pub sessions: Vec<SessionView>,
+    /// Recent events, oldest first (at most the last 2,000, or those after `since`).
+    pub events: Vec<Record>,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// As of.
+    pub revision: Revision,
+    /// The daemon's clock.
+    pub at: Time,
+    /// The daemon, if it changed.
+    pub daemon: Option<DaemonView>,
+    /// All teams, if any changed.
+    pub teams: Option<Vec<TeamView>>,
+    /// Tunnels that changed or are new.
+    pub tunnels: Vec<TunnelView>,
+    /// Leases that are no more.
+    pub tunnels_gone: Vec<Port>,
+    /// Sessions that changed or are new.
+    pub sessions: Vec<SessionView>,
+    /// Sessions that ended.
+    pub sessions_gone: Vec<SessionId>,
+    /// New events, oldest first.
+    pub events: Vec<Record>,
+    /// Events left out because there were too many; they are in the journal.
+    pub events_missed: u64,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The kind.
+    pub code: ErrorCode,
+    /// What, on what, and what to do.
+    pub message: String,
+}
+
+impl ApiError {
+    /// Makes one.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Kinds of refusal, for exit codes and for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request makes no sense or the versions differ.
+    Invalid,
+    /// Your role or teams do not allow it.
+    Forbidden,
+    /// There is no such host, port, session or visitor.
+    NotFound,
+    /// It has changed since you looked, or somebody else holds it.
+    Conflict,
+    /// The daemon could not do it (journal not writable, disk full, I/O error).
+    Unavailable,
+}
