@@ -1,0 +1,122 @@
+//! What a session's terminal can show, from what it says of itself. Never from this process's own environment: over
+//! SSH that is the daemon's (`NO_COLOR` and colour depth belong to the session).
+
+use super::UiError;
+
+/// What the terminal says of itself. Locally from the environment; over SSH from the pty request and its `env` requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TermEnv {
+    /// `$TERM`.
+    pub term: String,
+    /// `$COLORTERM`.
+    pub colorterm: Option<String>,
+    /// `$NO_COLOR`: any text that is not empty asks for no colour.
+    pub no_color: Option<String>,
+    /// The first of `$LC_ALL`, `$LC_CTYPE`, `$LANG` that is set and not empty.
+    pub locale: Option<String>,
+}
+
+/// How many colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// None; states are told apart by glyph, word and weight.
+    Mono,
+    /// The sixteen of ECMA-48 and aixterm.
+    Ansi16,
+    /// xterm's palette.
+    Ansi256,
+    /// 24 bits.
+    True,
+}
+
+/// What can be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caps {
+    /// Colours.
+    pub(crate) depth: Depth,
+    /// Whether characters outside ASCII can be shown.
+    pub(crate) unicode: bool,
+}
+
+impl Caps {
+    /// Reads the terminal's own words.
+    ///
+    /// # Errors
+    /// [`UiError::Terminal`] for a terminal that cannot move its cursor.
+    pub(crate) fn detect(env: &TermEnv) -> Result<Self, UiError> {
+        let term = env.term.trim();
+        if term.is_empty() || term == "dumb" || term == "unknown" {
+            return Err(UiError::Terminal(term.to_owned()));
+        }
+        Ok(Self { depth: depth(term, env), unicode: unicode(term, env.locale.as_deref()) })
+    }
+}
+
+fn depth(term: &str, env: &TermEnv) -> Depth {
+    const TRUE: [&str; 6] = ["kitty", "ghostty", "alacritty", "wezterm", "foot", "-direct"];
+    let says_true = env.colorterm.as_deref().is_some_and(|c| c == "truecolor" || c == "24bit");
+    let asked = env.no_color.as_deref().is_some_and(|v| !v.is_empty());
+    let grey = ["vt100", "vt102", "vt220", "vt320"].iter().any(|t| term.starts_with(t));
+    if asked || grey || term.ends_with("-m") || term.ends_with("-mono") {
+        Depth::Mono
+    } else if says_true || TRUE.iter().any(|t| term.contains(t)) {
+        Depth::True
+    } else if term.contains("256color") {
+        Depth::Ansi256
+    } else {
+        Depth::Ansi16
+    }
+}
+
+/// A locale that is given decides; one that is not (plain `ssh` sends none) is taken for UTF-8, as nearly all are.
+fn unicode(term: &str, locale: Option<&str>) -> bool {
+    if term.starts_with("vt") || term == "ansi" {
+        return false;
+    }
+    locale.filter(|l| !l.is_empty()).is_none_or(|l| {
+        let l = l.to_ascii_lowercase();
+        l.contains("utf-8") || l.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(term: &str) -> TermEnv {
+        TermEnv { term: term.into(), ..TermEnv::default() }
+    }
+
+    #[test]
+    fn each_session_gets_the_colours_its_own_terminal_has() {
+        let depth = |e: &TermEnv| Caps::detect(e).unwrap().depth;
+        assert_eq!(depth(&env("xterm-256color")), Depth::Ansi256);
+        assert_eq!(depth(&env("linux")), Depth::Ansi16);
+        assert_eq!(depth(&env("vt220")), Depth::Mono);
+        assert_eq!(depth(&env("xterm-kitty")), Depth::True);
+        let mut e = env("xterm-256color");
+        e.colorterm = Some("truecolor".into());
+        assert_eq!(depth(&e), Depth::True);
+        e.no_color = Some(String::new());
+        assert_eq!(depth(&e), Depth::True, "an empty NO_COLOR asks for nothing");
+        e.no_color = Some("1".into());
+        assert_eq!(depth(&e), Depth::Mono);
+    }
+
+    #[test]
+    fn a_locale_without_utf8_gets_ascii_and_a_missing_one_does_not() {
+        let unicode = |locale: Option<&str>| {
+            Caps::detect(&TermEnv { locale: locale.map(Into::into), ..env("linux") }).unwrap().unicode
+        };
+        assert!(unicode(None));
+        assert!(unicode(Some("ko_KR.UTF-8")));
+        assert!(!unicode(Some("C")));
+        assert!(!Caps::detect(&env("vt100")).unwrap().unicode);
+    }
+
+    #[test]
+    fn a_terminal_that_cannot_move_its_cursor_is_refused_by_name() {
+        assert!(Caps::detect(&env("dumb")).unwrap_err().to_string().contains("dumb"));
+        assert!(Caps::detect(&env("")).is_err());
+    }
+}

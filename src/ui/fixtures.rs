@@ -1,0 +1,275 @@
+//! A small bastion for tests, the same every time.
+
+use super::caps::{Caps, Depth};
+use super::link::LinkEvent;
+use super::state::{State, Zone};
+use super::theme::Themes;
+use super::update;
+use crate::audit::{Actor, Context, Event, Outcome, Record, What};
+use crate::control::protocol::{Delta, Identity, Push, Snapshot};
+use crate::model::*;
+use chrono::TimeDelta;
+
+pub(crate) fn t0() -> Time {
+    "2026-03-04T14:02:11Z".parse().unwrap()
+}
+pub(crate) fn ago(seconds: i64) -> Time {
+    t0() - TimeDelta::seconds(seconds)
+}
+pub(crate) fn port(n: u16) -> Port {
+    n.try_into().unwrap()
+}
+pub(crate) fn session_id(n: u64) -> SessionId {
+    format!("s{n}").parse().unwrap()
+}
+
+pub(crate) fn tunnel(n: u16, host: &str, team: &str, service: &str, state: TunnelState) -> TunnelView {
+    let live = state.is_live();
+    let failing = state == TunnelState::Degraded;
+    TunnelView {
+        lease: LeaseView {
+            port: port(n),
+            host: host.parse().unwrap(),
+            team: team.parse().unwrap(),
+            service: Some(service.into()),
+            kind: LeaseKind::Fixed,
+            since: ago(86_400 * 40),
+            until: None,
+            by: "config".into(),
+            reason: None,
+        },
+        state,
+        state_since: ago(i64::from(n % 100) * 61 + 5),
+        session: live.then(|| session_id(u64::from(n))),
+        listen: if live { vec![format!("127.0.0.1:{n}").parse().unwrap()] } else { vec![] },
+        source: Some(format!("203.0.113.{}:50022", n % 250).parse().unwrap()),
+        bytes_to_host: u64::from(n) * 1000,
+        bytes_to_visitors: u64::from(n) * 77_000,
+        visitors_now: u32::from(n % 4),
+        visitors_total: 120,
+        visitors_refused: 0,
+        health: HealthView {
+            check: CheckKind::Ssh,
+            verdict: if failing {
+                Verdict::Failing
+            } else if live {
+                Verdict::Passing
+            } else {
+                Verdict::Unknown
+            },
+            since: Some(ago(300)),
+            last_at: Some(ago(12)),
+            latency_ms: live.then_some(4.25),
+            last_error: failing.then(|| "connection refused by localhost:22".into()),
+            layer: failing.then_some(LinkLayer::Channel),
+            history: if live {
+                (0..30_u8).map(|i| (!failing || i < 22).then_some(1.0 + f32::from(i % 7))).collect()
+            } else {
+                vec![]
+            },
+            interval_s: 30,
+            rise: 2,
+            fall: 3,
+        },
+        obituary: (state == TunnelState::Down).then(|| ObituaryView {
+            at: ago(48),
+            obituary: Obituary::with(ObituaryCause::KeepaliveTimeout, "3 x 15 s"),
+            last_byte_at: Some(ago(95)),
+            last_rtt_ms: Some(31.5),
+        }),
+        revoked: (state == TunnelState::Revoked).then(|| RevocationView {
+            target: BlockTarget::Host(host.parse().unwrap()),
+            by: "alice".into(),
+            since: ago(7200),
+            reason: Some("key leaked".into()),
+        }),
+        warning: None,
+        revision: Revision(1),
+    }
+}
+
+pub(crate) fn session(of: &TunnelView) -> SessionView {
+    SessionView {
+        id: of.session.unwrap(),
+        kind: SessionKind::Host,
+        name: of.lease.host.to_string(),
+        team: Some(of.lease.team.clone()),
+        role: None,
+        user: "tunnel".into(),
+        source: of.source.unwrap(),
+        fingerprint: format!("SHA256:{}abcdefghijklmnopqrstuvwxyz0123456789ABC", of.lease.port),
+        client: "OpenSSH_9.2p1 Debian-2".into(),
+        since: of.state_since,
+        ports: vec![of.lease.port],
+        bytes_in: 123_456,
+        bytes_out: 45_678,
+        rtt_ms: Some(f64::from(of.lease.port.get() % 100) + 0.5),
+        last_heard: Some(ago(3)),
+        revision: Revision(1),
+    }
+}
+
+pub(crate) fn record(seq: u64, at: Time, what: What, outcome: Outcome, context: Context) -> Record {
+    let actor = match (&what, &context.host) {
+        (What::AuthFailure { .. }, _) => Actor::Unknown,
+        (_, Some(h)) => Actor::Host(h.to_string()),
+        _ => Actor::Daemon,
+    };
+    let event = Event { what, outcome, actor, context };
+    Record { seq: Seq(seq), at, event, prev: "0".repeat(64), hash: "1".repeat(64) }
+}
+
+pub(crate) fn of(host: &str, p: u16) -> Context {
+    Context {
+        host: Some(host.parse().unwrap()),
+        port: Some(port(p)),
+        source: Some("203.0.113.9:50022".parse().unwrap()),
+        ..Context::default()
+    }
+}
+
+pub(crate) fn granted(p: u16) -> What {
+    What::ForwardGranted { listen: vec![], asked: "localhost".into(), asked_port: p.into() }
+}
+
+pub(crate) fn auth_failure(seq: u64, at: Time) -> Record {
+    let what = What::AuthFailure { method: "publickey".into(), client: "OpenSSH_9.2p1".into() };
+    let context = Context {
+        source: Some("203.0.113.9:41000".parse().unwrap()),
+        user: Some("root".into()),
+        rule: Some("the key is not declared".into()),
+        ..Context::default()
+    };
+    record(seq, at, what, Outcome::Refused, context)
+}
+
+pub(crate) fn team(name: &str, range: &str, leased: usize) -> TeamView {
+    TeamView {
+        name: name.parse().unwrap(),
+        contact: Some("on-call 1234".into()),
+        ranges: vec![range.parse().unwrap()],
+        bind: BindPolicy::Loopback,
+        visitors: vec![],
+        leased,
+    }
+}
+
+pub(crate) fn snapshot() -> Snapshot {
+    use TunnelState::{Awaiting, Degraded, Down, Revoked, Up};
+    let mut tunnels = vec![
+        tunnel(20101, "pay-db", "pay", "ssh", Up),
+        tunnel(20102, "pay-db", "pay", "http", Degraded),
+        tunnel(20103, "결제-서버", "pay", "ssh", Up),
+        tunnel(20104, "pay-spare", "pay", "ssh", Awaiting),
+        tunnel(20201, "iot-77", "iot", "ssh", Down),
+        tunnel(20202, "iot-lost", "iot", "ssh", Revoked),
+        tunnel(20210, "센서-게이트웨이-서울-본사", "iot", "mqtt", Up),
+    ];
+    tunnels[5].lease.kind = LeaseKind::Assigned;
+    tunnels[5].lease.by = "alice".into();
+    let sessions: Vec<SessionView> = tunnels.iter().filter(|t| t.session.is_some()).map(session).collect();
+    let ended = What::ForwardEnd {
+        obituary: Obituary::with(ObituaryCause::KeepaliveTimeout, "3 x 15 s"),
+        visitors: 12,
+        bytes_to_host: 4_000_000,
+        bytes_to_visitors: 90_000_000,
+    };
+    let health = What::HealthChange { from: Verdict::Passing, to: Verdict::Failing, layer: Some(LinkLayer::Channel) };
+    let events = vec![
+        record(101, ago(4000), granted(20101), Outcome::Success, of("pay-db", 20101)),
+        record(102, ago(3999), granted(20102), Outcome::Success, of("pay-db", 20102)),
+        record(103, ago(600), granted(20201), Outcome::Success, of("iot-77", 20201)),
+        record(104, ago(300), health, Outcome::Success, of("pay-db", 20102)),
+        record(105, ago(48), ended, Outcome::Success, of("iot-77", 20201)),
+        auth_failure(106, ago(20)),
+    ];
+    Snapshot {
+        revision: Revision(7),
+        at: t0(),
+        daemon: DaemonView {
+            name: "bastion-1".into(),
+            version: "0.1.0".into(),
+            started: ago(86_400),
+            ssh: vec!["127.0.0.1:2222".parse().unwrap()],
+            config: "/etc/portreeve/portreeve.toml".into(),
+            config_read: ago(86_400),
+            first_tunnel: None,
+            audit: AuditStatus { seq: Seq(106), failure: None, notice: None },
+            notices: vec![],
+            revocations: vec![tunnels[5].revoked.clone().unwrap()],
+        },
+        teams: vec![team("iot", "20200-20249", 3), team("pay", "20100-20199", 4)],
+        tunnels,
+        sessions,
+        events,
+    }
+}
+
+pub(crate) fn delta() -> Delta {
+    Delta {
+        revision: Revision(8),
+        at: t0(),
+        daemon: None,
+        teams: None,
+        tunnels: vec![],
+        tunnels_gone: vec![],
+        sessions: vec![],
+        sessions_gone: vec![],
+        events: vec![],
+        events_missed: 0,
+    }
+}
+
+pub(crate) fn alice(role: Role) -> Identity {
+    Identity {
+        name: "alice".into(),
+        role,
+        teams: None,
+        via: "unix".into(),
+        source: None,
+        fingerprint: None,
+        session: None,
+        uid: None,
+    }
+}
+
+/// A console that has not heard of the daemon yet.
+pub(crate) fn blank(size: (u16, u16), depth: Depth, unicode: bool) -> State {
+    let themes = Themes::load(None).unwrap();
+    let palette = themes.palette("dark", depth).unwrap();
+    let mut s = State::new(t0(), size, Caps { depth, unicode }, themes, palette, Zone::Utc);
+    s.resort();
+    s
+}
+
+/// A console that shows [`snapshot`].
+pub(crate) fn console(size: (u16, u16)) -> State {
+    let mut s = blank(size, Depth::Ansi256, true);
+    update::link(&mut s, LinkEvent::Up(alice(Role::Operator)));
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
+    s
+}
+
+/// And may act.
+pub(crate) fn writable(size: (u16, u16)) -> State {
+    let mut s = console(size);
+    s.write_until = Some(s.write_end());
+    s
+}
+
+/// Types keys as a terminal would send them.
+pub(crate) fn keys(s: &mut State, bytes: &str) -> Vec<update::Effect> {
+    let mut input = super::input::Input::default();
+    let mut typed = input.feed(bytes.as_bytes());
+    typed.extend(input.timeout());
+    typed.into_iter().flat_map(|t| update::typed(s, t)).collect()
+}
+
+pub(crate) fn push(s: &mut State, d: Delta) -> Vec<update::Effect> {
+    update::link(s, LinkEvent::Push(Push::Delta(d)))
+}
+
+/// A terminal that reads what the console writes.
+pub(crate) fn vt(rows: u16, columns: u16) -> vt100::Parser {
+    vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0)
+}

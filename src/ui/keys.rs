@@ -1,0 +1,167 @@
+//! The keys, declared once: what they do, and the words that help and hints use for them.
+
+use super::input::Key;
+use super::state::Screen;
+use crate::control::actions::{ACTIONS, ActionSpec, Scope};
+
+/// What a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cmd {
+    Go(Screen),
+    Down,
+    Up,
+    Left,
+    Right,
+    /// `g`: twice is the top.
+    G,
+    Top,
+    Bottom,
+    HalfDown,
+    HalfUp,
+    PageDown,
+    PageUp,
+    Open,
+    Back,
+    Pane,
+    Filter,
+    Next,
+    Previous,
+    Palette,
+    Sort,
+    Reverse,
+    Zone,
+    CopyValue,
+    CopyCommand,
+    Write,
+    Help,
+    Quit,
+    Interrupt,
+    Redraw,
+    Pause,
+    NextFree,
+    Act(&'static ActionSpec),
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Binding {
+    pub(crate) keys: &'static [Key],
+    /// How help writes the keys.
+    pub(crate) shown: &'static str,
+    pub(crate) cmd: Cmd,
+    pub(crate) help: &'static str,
+    /// The word for the hints at the bottom, if it is worth one.
+    pub(crate) hint: Option<&'static str>,
+    /// On these screens only; on all when empty.
+    pub(crate) on: &'static [Screen],
+}
+
+use Key::{Char, Ctrl};
+use Screen::{Audit, Health, Ports, Sessions, Tunnels};
+
+const fn b(keys: &'static [Key], shown: &'static str, cmd: Cmd, help: &'static str) -> Binding {
+    Binding { keys, shown, cmd, help, hint: None, on: &[] }
+}
+const fn hinted(mut binding: Binding, hint: &'static str) -> Binding {
+    binding.hint = Some(hint);
+    binding
+}
+const fn on(mut binding: Binding, screens: &'static [Screen]) -> Binding {
+    binding.on = screens;
+    binding
+}
+
+/// Every key but those of actions, which [`ACTIONS`] declares.
+pub(crate) const KEYS: &[Binding] = &[
+    b(&[Char('1')], "1", Cmd::Go(Tunnels), "tunnels: the live list"),
+    b(&[Char('2')], "2", Cmd::Go(Ports), "ports: every team's range"),
+    b(&[Char('3')], "3", Cmd::Go(Health), "health: the checks of every tunnel"),
+    b(&[Char('4')], "4", Cmd::Go(Audit), "audit and sign-ins, as they come and back in time"),
+    b(&[Char('5')], "5", Cmd::Go(Sessions), "sessions: hosts and operators now connected"),
+    hinted(b(&[Char('/')], "/", Cmd::Filter, "filter: words, team=pay state!=up port=201* rtt>200ms"), "filter"),
+    hinted(b(&[Char(':')], ":", Cmd::Palette, "command, with Tab to complete"), "command"),
+    b(&[Char('?')], "?", Cmd::Help, "this help"),
+    b(&[Char('j'), Key::Down], "j ↓", Cmd::Down, "down"),
+    b(&[Char('k'), Key::Up], "k ↑", Cmd::Up, "up"),
+    b(&[Char('h'), Key::Left], "h ←", Cmd::Left, "left (in the grid)"),
+    b(&[Char('l'), Key::Right], "l →", Cmd::Right, "right (in the grid)"),
+    b(&[Char('g')], "gg", Cmd::G, "first"),
+    b(&[Key::Home], "Home", Cmd::Top, "first"),
+    b(&[Char('G'), Key::End], "G End", Cmd::Bottom, "last; in the audit: follow"),
+    b(&[Ctrl('d')], "^d", Cmd::HalfDown, "half a page down"),
+    b(&[Ctrl('u')], "^u", Cmd::HalfUp, "half a page up"),
+    b(&[Key::PageDown, Ctrl('f')], "PgDn", Cmd::PageDown, "a page down"),
+    b(&[Key::PageUp, Ctrl('b')], "PgUp", Cmd::PageUp, "a page up"),
+    hinted(b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; in the audit: go to the tunnel"), "open"),
+    b(&[Key::Esc], "Esc", Cmd::Back, "back; then clear the filter"),
+    b(&[Key::Tab, Key::BackTab], "Tab", Cmd::Pane, "to the other pane"),
+    b(&[Char('n')], "n", Cmd::Next, "next row that matches the last filter"),
+    b(&[Char('N')], "N", Cmd::Previous, "previous row that matches"),
+    on(hinted(b(&[Char('s')], "s", Cmd::Sort, "sort by the next column"), "sort"), &[Tunnels]),
+    on(b(&[Char('S')], "S", Cmd::Reverse, "sort the other way round"), &[Tunnels]),
+    on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, "pause or follow"), "pause"), &[Audit]),
+    on(hinted(b(&[Char('f')], "f", Cmd::NextFree, "next free port"), "next free"), &[Ports]),
+    b(&[Char('t')], "t", Cmd::Zone, "times local, UTC or as ages"),
+    b(&[Char('y')], "y", Cmd::CopyValue, "copy the value (OSC 52)"),
+    b(&[Char('Y')], "Y", Cmd::CopyCommand, "copy the shell command for it"),
+    b(&[Char('W')], "W", Cmd::Write, "write mode for ten minutes, or leave it"),
+    b(&[Ctrl('l')], "^l", Cmd::Redraw, "draw the screen anew"),
+    b(&[Ctrl('c')], "^c ^c", Cmd::Interrupt, "quit"),
+    hinted(b(&[Char('q')], "q", Cmd::Quit, "quit; back from a detail"), "quit"),
+];
+
+/// Whether an action can be asked for by key on a screen.
+pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
+    match spec.scope {
+        Scope::Tunnel => matches!(screen, Tunnels | Health | Ports | Sessions),
+        Scope::Port => screen == Ports,
+        Scope::Bastion => false,
+    }
+}
+
+/// What a key asks for on a screen.
+pub(crate) fn find(key: Key, screen: Screen) -> Option<Cmd> {
+    let bound = KEYS.iter().find(|b| b.keys.contains(&key) && (b.on.is_empty() || b.on.contains(&screen)));
+    bound.map(|b| b.cmd).or_else(|| {
+        let Char(c) = key else { return None };
+        ACTIONS.iter().find(|a| a.key == Some(c) && offered(a, screen)).map(Cmd::Act)
+    })
+}
+
+/// Commands of the palette that are no actions: name, arguments, help.
+pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
+    ("write", "", "write mode for ten minutes"),
+    ("read", "", "back to read-only"),
+    ("theme", "NAME", "another theme"),
+    ("tz", "local|utc|relative", "how times are shown"),
+    ("tunnels", "", "screen 1"),
+    ("ports", "", "screen 2"),
+    ("health", "", "screen 3"),
+    ("audit", "", "screen 4"),
+    ("sessions", "", "screen 5"),
+    ("help", "", "keys and commands"),
+    ("quit", "", "leave the console"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_on_a_screen_and_nothing_destructive_is_on_ctrl() {
+        for screen in Screen::ALL {
+            let mut seen = std::collections::HashSet::new();
+            for b in KEYS.iter().filter(|b| b.on.is_empty() || b.on.contains(&screen)) {
+                for k in b.keys {
+                    assert!(seen.insert(*k), "{k:?} twice on {screen:?}");
+                }
+            }
+            for a in ACTIONS.iter().filter(|a| offered(a, screen)) {
+                let Some(c) = a.key else { continue };
+                assert!(seen.insert(Char(c)), "{c:?} of {} twice on {screen:?}", a.id);
+                assert_eq!(find(Char(c), screen), Some(Cmd::Act(a)));
+            }
+        }
+        assert!(KEYS.iter().all(|b| !matches!(b.cmd, Cmd::Act(_))));
+    }
+}

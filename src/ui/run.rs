@@ -1,0 +1,269 @@
+//! The loop: takes in what is typed and what the daemon says, and sends frames when there is something new to see.
+
+use super::caps::{Caps, TermEnv};
+use super::input::Input;
+use super::link::{self, Connector, LinkEvent};
+use super::paint::{self, Painter};
+use super::state::{State, Zone};
+use super::theme::Themes;
+use super::update::{self, Effect};
+use super::{UiError, view};
+use crate::control::protocol::Request;
+use crate::model::{self, Time};
+use base64::Engine as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+
+/// Largest text given to a terminal's clipboard, bytes: what common terminals take in one OSC 52.
+const CLIPBOARD_MAX: usize = 74_000;
+/// How long the last bytes, which give the terminal back, may take to be accepted.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A terminal, wherever it is.
+#[derive(Debug)]
+pub struct TermIo {
+    /// Bytes as they come from the terminal, in chunks of any size. Closed when the terminal is gone.
+    pub input: mpsc::Receiver<Vec<u8>>,
+    /// Columns and rows. Sizes beyond 500×200 are cut to that.
+    pub resize: watch::Receiver<(u16, u16)>,
+    /// Bytes for the terminal, one message a frame. Give it a capacity of 1 and take the next message only when the
+    /// last one has been written: while it is full no frame is made, so a slow line gets fewer frames, never old ones.
+    pub output: mpsc::Sender<Vec<u8>>,
+    /// What it says of itself.
+    pub env: TermEnv,
+}
+
+/// How a console behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// Name of the theme: `dark`, `light`, `high-contrast`, `mono`, or one of the folder's.
+    pub theme: String,
+    /// Folder of more themes.
+    pub theme_dir: Option<PathBuf>,
+    /// Most frames a second: 20 for a local terminal, 10 over SSH.
+    pub max_fps: u32,
+    /// How times are shown at first.
+    pub zone: Zone,
+    /// The clock.
+    pub clock: Arc<dyn Fn() -> Time + Send + Sync>,
+}
+
+impl Options {
+    /// For a terminal on this machine.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { theme: "dark".into(), theme_dir: None, max_fps: 20, zone: Zone::Local, clock: Arc::new(model::now) }
+    }
+    /// For a terminal at the other end of an SSH channel.
+    #[must_use]
+    pub fn ssh() -> Self {
+        Self { max_fps: 10, ..Self::local() }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { theme, theme_dir, max_fps, zone, clock: _ } = self;
+        f.debug_struct("Options")
+            .field("theme", theme)
+            .field("theme_dir", theme_dir)
+            .field("max_fps", max_fps)
+            .field("zone", zone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a console ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Its user left.
+    Quit,
+    /// Its terminal went away.
+    Hangup,
+    /// This process was asked to stop (a local console only).
+    Signal,
+}
+
+/// Runs a console until its user quits or its terminal goes away. The loss of the daemon does not end it.
+///
+/// Enters the alternate screen first and leaves it last. When the future is dropped before its end, the terminal is
+/// left as it is: whoever owns it then restores it with [`RESTORE`].
+///
+/// # Errors
+/// [`UiError`] before anything is written, when the terminal or the theme will not do.
+pub async fn run(io: TermIo, connector: Arc<dyn Connector>, options: Options) -> Result<Exit, UiError> {
+    let caps = Caps::detect(&io.env)?;
+    let dir = options.theme_dir.clone();
+    let themes = tokio::task::spawn_blocking(move || Themes::load(dir.as_deref()))
+        .await
+        .map_err(|e| UiError::Theme { theme: options.theme.clone(), why: e.to_string() })??;
+    let palette = themes.palette(&options.theme, caps.depth).ok_or_else(|| UiError::Theme {
+        theme: options.theme.clone(),
+        why: format!("there is none of this name; there are {}", themes.names().collect::<Vec<_>>().join(", ")),
+    })?;
+    let size = paint::clamp(*io.resize.borrow());
+    let now = (options.clock)();
+    let mut state = State::new(now, size, caps, themes, palette, options.zone);
+    state.resort();
+
+    let (asks, asked) = mpsc::channel(64);
+    let (tell, told) = mpsc::channel(64);
+    let task = tokio::spawn(link::keep(connector, asked, tell));
+    let output = io.output.clone();
+    let exit = Console {
+        io,
+        input: Input::default(),
+        painter: Painter::new(size, caps.unicode),
+        state,
+        asks,
+        told,
+        options,
+        extra: paint::ENTER.to_owned(),
+        done: false,
+    }
+    .serve()
+    .await;
+    task.abort();
+    let _ = timeout(FAREWELL, output.send(RESTORE.as_bytes().to_vec())).await;
+    Ok(exit)
+}
+
+/// Bytes that give a terminal back as it was: main screen, cursor, no bracketed paste.
+pub const RESTORE: &str = paint::LEAVE;
+
+struct Console {
+    io: TermIo,
+    input: Input,
+    painter: Painter,
+    state: State,
+    asks: mpsc::Sender<(u64, Request)>,
+    told: mpsc::Receiver<LinkEvent>,
+    options: Options,
+    /// Bytes to go before the next frame.
+    extra: String,
+    done: bool,
+}
+
+impl Console {
+    async fn serve(mut self) -> Exit {
+        let step = Duration::from_secs(1) / self.options.max_fps.max(1);
+        let mut next_frame = Instant::now();
+        let mut dirty = true;
+        let mut wake: Option<Instant> = None;
+        let (mut sizes, mut linked) = (true, true);
+        let output = self.io.output.clone();
+        while !self.done {
+            let ready = dirty && Instant::now() >= next_frame;
+            let esc = self.input.deadline();
+            // A place far off stands for never.
+            let never = Instant::now() + Duration::from_secs(86_400);
+            tokio::select! {
+                bytes = self.io.input.recv() => {
+                    let Some(bytes) = bytes else { return Exit::Hangup };
+                    let typed = self.input.feed(&bytes);
+                    self.typed(typed);
+                    dirty = true;
+                }
+                () = sleep_until(esc.unwrap_or(never)), if esc.is_some() => {
+                    let typed = self.input.timeout();
+                    dirty |= !typed.is_empty();
+                    self.typed(typed);
+                }
+                changed = self.io.resize.changed(), if sizes => {
+                    sizes = changed.is_ok();
+                    let size = *self.io.resize.borrow_and_update();
+                    update::resize(&mut self.state, size);
+                    self.painter.invalidate();
+                    dirty = true;
+                }
+                event = self.told.recv(), if linked => {
+                    self.tick();
+                    linked = event.is_some();
+                    // The link never ends by itself. Should it fail, what is shown must not pass for live.
+                    let broken = || LinkEvent::Down("the console's link has failed: leave and start it again".into());
+                    self.heard(event.unwrap_or_else(broken));
+                    // Whatever else has come is part of the same frame.
+                    for _ in 0..256 {
+                        let Ok(event) = self.told.try_recv() else { break };
+                        self.heard(event);
+                    }
+                    dirty = true;
+                }
+                () = sleep_until(wake.unwrap_or(never)), if wake.is_some() && !dirty => {
+                    self.tick();
+                    dirty = true;
+                }
+                () = sleep_until(next_frame), if dirty && !ready => {}
+                permit = output.reserve(), if ready => {
+                    let Ok(permit) = permit else { return Exit::Hangup };
+                    self.state.now = (self.options.clock)();
+                    let drawn = view::draw(&self.state);
+                    update::scrolled(&mut self.state, drawn.scroll_max);
+                    let mut bytes = std::mem::take(&mut self.extra);
+                    bytes.push_str(&self.painter.paint(drawn.buffer, drawn.cursor));
+                    if !bytes.is_empty() {
+                        permit.send(bytes.into_bytes());
+                    }
+                    let soonest = drawn.wake.into_iter().chain(self.state.deadline()).min();
+                    let now = self.state.now;
+                    wake = soonest.map(|t| {
+                        let wait = (t - now).to_std().unwrap_or_default().clamp(step, Duration::from_secs(3600));
+                        // A little late rather than a little early, when nothing would read differently yet.
+                        Instant::now() + wait + Duration::from_millis(2)
+                    });
+                    dirty = false;
+                    next_frame = Instant::now() + step;
+                }
+            }
+        }
+        Exit::Quit
+    }
+
+    fn tick(&mut self) {
+        let now = (self.options.clock)();
+        let effects = update::tick(&mut self.state, now);
+        self.perform(effects);
+    }
+
+    fn typed(&mut self, typed: Vec<super::input::Typed>) {
+        self.tick();
+        for t in typed {
+            let effects = update::typed(&mut self.state, t);
+            self.perform(effects);
+        }
+    }
+
+    fn heard(&mut self, event: LinkEvent) {
+        let effects = update::link(&mut self.state, event);
+        self.perform(effects);
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(id, request) => {
+                    if self.asks.try_send((id, request)).is_err() {
+                        let e = crate::control::protocol::ApiError::new(
+                            crate::control::protocol::ErrorCode::Unavailable,
+                            "too many requests are waiting for the daemon; try again when they are answered",
+                        );
+                        let more = update::link(&mut self.state, LinkEvent::Reply(id, Err(e)));
+                        self.perform(more);
+                    }
+                }
+                Effect::Copy(text) if text.len() <= CLIPBOARD_MAX => {
+                    let text = base64::engine::general_purpose::STANDARD.encode(text);
+                    self.extra.push_str(&format!("\x1b]52;c;{text}\x07"));
+                }
+                Effect::Copy(_) => {}
+                Effect::Redraw => self.painter.invalidate(),
+                Effect::Quit => self.done = true,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

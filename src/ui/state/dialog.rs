@@ -1,0 +1,152 @@
+//! Questions: what is about to be done, to what exactly, and what it would cut.
+
+use crate::control::actions::{ActionSpec, Danger};
+use crate::control::protocol::Action;
+use crate::model::{BlockTarget, HostName, Port, SessionId};
+use tui_input::Input;
+
+/// One line to fill in.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) label: String,
+    pub(crate) input: Input,
+    /// Values to complete from.
+    pub(crate) known: Vec<String>,
+    /// Values to choose from with the arrow keys; then nothing is typed.
+    pub(crate) choice: Option<usize>,
+}
+
+impl Field {
+    pub(crate) fn text(label: &str) -> Self {
+        Self { label: label.to_owned(), input: Input::default(), known: vec![], choice: None }
+    }
+    pub(crate) fn with(mut self, value: &str) -> Self {
+        self.input = value.into();
+        self
+    }
+    pub(crate) fn knowing(mut self, known: Vec<String>) -> Self {
+        self.known = known;
+        self
+    }
+    pub(crate) fn choice(label: &str, values: Vec<String>) -> Self {
+        let first = values.first().cloned().unwrap_or_default();
+        Self { choice: Some(0), known: values, ..Self::text(label).with(&first) }
+    }
+    pub(crate) fn value(&self) -> &str {
+        self.input.value().trim()
+    }
+    /// Values that begin with (or else contain) what was typed.
+    pub(crate) fn completions(&self) -> Vec<&str> {
+        let typed = self.value().to_lowercase();
+        let mut found: Vec<&str> =
+            self.known.iter().map(String::as_str).filter(|k| k.to_lowercase().starts_with(&typed)).collect();
+        if found.is_empty() {
+            found = self.known.iter().map(String::as_str).filter(|k| k.to_lowercase().contains(&typed)).collect();
+        }
+        found
+    }
+}
+
+/// What the question is about, as it was when it was asked. The answer acts on this, whatever is selected by then.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Subject {
+    Reconnect { host: HostName, session: Option<SessionId> },
+    Revoke { targets: Vec<BlockTarget> },
+    Restore { target: BlockTarget },
+    Assign { port: Option<Port> },
+    Move { from: Port },
+    Release { port: Port },
+    Plain { action: Action },
+}
+
+/// A question.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) spec: &'static ActionSpec,
+    pub(crate) subject: Subject,
+    /// The row and generation it was asked about; another by the time of the answer, and nothing is done.
+    pub(crate) seen: Option<(Port, Option<SessionId>, HostName)>,
+    pub(crate) title: String,
+    /// The blast radius, a line each.
+    pub(crate) facts: Vec<String>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) focus: usize,
+    /// Why Enter did not do it.
+    pub(crate) problem: Option<String>,
+}
+
+impl Ask {
+    /// Whether y and n answer; else Enter does, once the fields are filled.
+    pub(crate) fn yes_no(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    fn field(&self, label: &str) -> Option<String> {
+        let f = self.fields.iter().find(|f| f.label == label)?;
+        Some(f.value().to_owned()).filter(|v| !v.is_empty())
+    }
+
+    /// What a revoke would block, by the choice made.
+    pub(crate) fn target(&self) -> Option<&BlockTarget> {
+        let Subject::Revoke { targets } = &self.subject else { return None };
+        let n = self.fields.iter().find_map(|f| f.choice).unwrap_or(0);
+        targets.get(n)
+    }
+
+    /// The action asked for, or what is still missing.
+    pub(crate) fn action(&self) -> Result<Action, String> {
+        let reason = self.field(REASON);
+        Ok(match &self.subject {
+            Subject::Reconnect { host, session } => {
+                Action::Reconnect { host: host.clone(), session: *session, wait_s: None }
+            }
+            Subject::Revoke { .. } => {
+                let target = self.target().cloned().ok_or("there is nothing to block")?;
+                let typed = self.field(TYPED).unwrap_or_default();
+                if self.spec.danger == Danger::TypeName && typed != target.value() {
+                    return Err(format!("type {} to confirm", target.value()));
+                }
+                Action::Revoke { target, reason }
+            }
+            Subject::Restore { target } => Action::Restore { target: target.clone() },
+            Subject::Assign { port } => {
+                let host = self.field(HOST).ok_or("name the host")?;
+                let host = host.parse().map_err(|e: crate::model::NameError| e.to_string())?;
+                Action::Assign { host, port: *port, service: self.field(SERVICE), reason }
+            }
+            Subject::Move { from } => {
+                let to = self.field(TO).map(|t| t.parse::<Port>().map_err(|e| e.to_string())).transpose()?;
+                if to == Some(*from) {
+                    return Err(format!("it is on {from} already"));
+                }
+                Action::Move { from: *from, to, reason }
+            }
+            Subject::Release { port } => Action::Release { port: *port, reason },
+            Subject::Plain { action } => action.clone(),
+        })
+    }
+}
+
+/// Labels of fields.
+pub(crate) const REASON: &str = "reason";
+pub(crate) const TYPED: &str = "type the name";
+pub(crate) const HOST: &str = "host";
+pub(crate) const SERVICE: &str = "service";
+pub(crate) const TO: &str = "to port";
+pub(crate) const TARGET: &str = "block";
+
+/// What lies over the screen.
+#[derive(Debug, Clone)]
+pub(crate) enum Dialog {
+    Ask(Box<Ask>),
+    Help { scroll: usize },
+}
+
+/// What is being typed into the line at the bottom.
+#[derive(Debug, Clone)]
+pub(crate) enum Prompt {
+    /// A filter; what it was before, for Esc.
+    Filter { input: Input, before: String },
+    /// A command.
+    Command { input: Input },
+}

@@ -1,0 +1,212 @@
+//! What is known of the bastion: the last snapshot with all deltas since applied, and rates made from their counters.
+
+use crate::audit::Record;
+use crate::control::protocol::{Delta, Snapshot};
+use crate::model::{
+    DaemonView, HostName, Port, Seq, SessionId, SessionView, TeamName, TeamView, Time, TunnelState, TunnelView,
+};
+use chrono::TimeDelta;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Events kept; older ones are asked for again when somebody scrolls there.
+const EVENTS_MAX: usize = 20_000;
+/// A rate is of the last second or so; without news for this long it is zero.
+const RATE_FRESH_MS: i64 = 3_000;
+/// Least time between two samples of a rate.
+const RATE_STEP_MS: i64 = 900;
+
+/// A tunnel and its rates.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) view: TunnelView,
+    rate: Rate,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    at: Time,
+    seen: (u64, u64),
+    per_s: (u64, u64),
+}
+
+impl Row {
+    fn new(view: TunnelView, at: Time) -> Self {
+        let seen = (view.bytes_to_host, view.bytes_to_visitors);
+        Self { view, rate: Rate { at: at - TimeDelta::milliseconds(RATE_STEP_MS), seen, per_s: (0, 0) } }
+    }
+
+    fn update(&mut self, view: TunnelView, at: Time) {
+        let seen = (view.bytes_to_host, view.bytes_to_visitors);
+        if view.session != self.view.session || seen.0 < self.rate.seen.0 || seen.1 < self.rate.seen.1 {
+            *self = Self::new(view, at);
+            return;
+        }
+        let ms = (at - self.rate.at).num_milliseconds();
+        if ms >= RATE_STEP_MS {
+            // After a silence the bytes are those of the last moment, not of the whole silence.
+            let ms = u64::try_from(if ms > RATE_FRESH_MS { 1000 } else { ms }).unwrap_or(1000);
+            let per_s = |now: u64, before: u64| (now - before).saturating_mul(1000) / ms;
+            let per_s = (per_s(seen.0, self.rate.seen.0), per_s(seen.1, self.rate.seen.1));
+            self.rate = Rate { at, seen, per_s };
+        }
+        self.view = view;
+    }
+
+    /// Bytes a second to the host and to the visitors.
+    pub(crate) fn rates(&self, now: Time) -> (u64, u64) {
+        if (now - self.rate.at).num_milliseconds() < RATE_FRESH_MS { self.rate.per_s } else { (0, 0) }
+    }
+
+    /// When the rates fall to zero without news.
+    fn rates_end(&self, now: Time) -> Option<Time> {
+        (self.rates(now) != (0, 0)).then(|| self.rate.at + TimeDelta::milliseconds(RATE_FRESH_MS))
+    }
+
+    pub(crate) fn port(&self) -> Port {
+        self.view.lease.port
+    }
+    pub(crate) fn host(&self) -> &HostName {
+        &self.view.lease.host
+    }
+    pub(crate) fn team(&self) -> &TeamName {
+        &self.view.lease.team
+    }
+    pub(crate) fn service(&self) -> &str {
+        self.view.lease.service.as_deref().unwrap_or("-")
+    }
+    pub(crate) fn bytes(&self) -> u64 {
+        self.view.bytes_to_host.saturating_add(self.view.bytes_to_visitors)
+    }
+}
+
+/// Everything known.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) daemon: Option<DaemonView>,
+    pub(crate) teams: Vec<TeamView>,
+    pub(crate) tunnels: BTreeMap<Port, Row>,
+    pub(crate) sessions: BTreeMap<SessionId, SessionView>,
+    /// Oldest first, without gaps as far as is known.
+    pub(crate) events: VecDeque<Arc<Record>>,
+    /// No older events are in the journal.
+    pub(crate) beginning: bool,
+    /// Tunnels by state, counted once a change rather than many times a frame.
+    counts: [usize; 5],
+    /// Events were added among the others, not after them.
+    inserted: bool,
+}
+
+impl Live {
+    pub(crate) fn snapshot(&mut self, s: Snapshot) {
+        let mut old = std::mem::take(&mut self.tunnels);
+        for view in s.tunnels {
+            let port = view.lease.port;
+            let row = match old.remove(&port) {
+                Some(mut row) => {
+                    row.update(view, s.at);
+                    row
+                }
+                None => Row::new(view, s.at),
+            };
+            self.tunnels.insert(port, row);
+        }
+        self.daemon = Some(s.daemon);
+        self.teams = s.teams;
+        self.sessions = s.sessions.into_iter().map(|v| (v.id, v)).collect();
+        self.recount();
+        self.add_events(s.events);
+    }
+
+    pub(crate) fn delta(&mut self, d: Delta) {
+        for view in d.tunnels {
+            let port = view.lease.port;
+            match self.tunnels.get_mut(&port) {
+                Some(row) => row.update(view, d.at),
+                None => {
+                    self.tunnels.insert(port, Row::new(view, d.at));
+                }
+            }
+        }
+        for port in d.tunnels_gone {
+            self.tunnels.remove(&port);
+        }
+        self.recount();
+        self.sessions.extend(d.sessions.into_iter().map(|v| (v.id, v)));
+        for id in d.sessions_gone {
+            self.sessions.remove(&id);
+        }
+        self.daemon = d.daemon.or(self.daemon.take());
+        self.teams = d.teams.unwrap_or(std::mem::take(&mut self.teams));
+        self.add_events(d.events);
+    }
+
+    fn recount(&mut self) {
+        self.counts = [0; 5];
+        for row in self.tunnels.values() {
+            if let Some(n) = self.counts.get_mut(row.view.state as usize) {
+                *n += 1;
+            }
+        }
+    }
+
+    /// Adds records wherever they belong; those already there are ignored.
+    pub(crate) fn add_events(&mut self, records: Vec<Record>) {
+        let newest = self.events.back().map(|r| r.seq);
+        if records.first().is_some_and(|r| newest.is_none_or(|n| r.seq > n)) {
+            self.events.extend(records.into_iter().map(Arc::new));
+        } else if !records.is_empty() {
+            self.inserted = true;
+            let mut all: BTreeMap<Seq, Arc<Record>> = self.events.drain(..).map(|r| (r.seq, r)).collect();
+            all.extend(records.into_iter().map(|r| (r.seq, Arc::new(r))));
+            self.events = all.into_values().collect();
+        }
+        if self.events.len() > EVENTS_MAX {
+            self.events.drain(..self.events.len() - EVENTS_MAX);
+            self.beginning = false;
+        }
+    }
+
+    /// Whether events were added elsewhere than at the end since this was last asked.
+    pub(crate) fn filled_in(&mut self) -> bool {
+        std::mem::take(&mut self.inserted)
+    }
+
+    pub(crate) fn count(&self, state: TunnelState) -> usize {
+        self.counts.get(state as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether nothing has happened to any tunnel yet.
+    pub(crate) fn all_awaiting(&self) -> bool {
+        use TunnelState::{Degraded, Down, Revoked, Up};
+        [Up, Degraded, Down, Revoked].into_iter().all(|s| self.count(s) == 0)
+    }
+
+    pub(crate) fn session_of(&self, row: &Row) -> Option<&SessionView> {
+        self.sessions.get(&row.view.session?)
+    }
+
+    /// The team whose range has the port.
+    pub(crate) fn team_of(&self, port: Port) -> Option<&TeamView> {
+        self.teams.iter().find(|t| t.ranges.iter().any(|r| r.contains(port)))
+    }
+
+    /// Other leases of the same host.
+    pub(crate) fn others_of<'a>(&'a self, host: &'a HostName, port: Port) -> impl Iterator<Item = &'a Row> {
+        self.tunnels.values().filter(move |r| r.host() == host && r.port() != port)
+    }
+
+    /// Names of all hosts heard of, for completion.
+    pub(crate) fn host_names(&self) -> Vec<String> {
+        let leased = self.tunnels.values().map(|r| r.host().to_string());
+        let connected = self.sessions.values().filter(|s| s.team.is_some()).map(|s| s.name.clone());
+        let seen = self.events.iter().filter_map(|r| r.event.context.host.as_ref().map(ToString::to_string));
+        let all: std::collections::BTreeSet<String> = leased.chain(connected).chain(seen).collect();
+        all.into_iter().collect()
+    }
+
+    /// The soonest moment a rate falls to zero by itself.
+    pub(crate) fn rates_end(&self, now: Time) -> Option<Time> {
+        self.tunnels.values().filter_map(|r| r.rates_end(now)).min()
+    }
+}

@@ -1,0 +1,179 @@
+//! Rows of the lists: what filters can ask of them, and how they sort.
+
+use super::filter::Fields;
+use super::live::{Live, Row};
+use crate::audit::{Actor, Record};
+use crate::model::{SessionView, Time, TunnelState};
+use crate::ui::sentence;
+
+/// A tunnel with what else is known of it.
+pub(crate) struct TunnelRow<'a> {
+    pub(crate) row: &'a Row,
+    pub(crate) live: &'a Live,
+    pub(crate) now: Time,
+}
+
+impl Fields for TunnelRow<'_> {
+    fn field(&self, name: &str) -> Option<String> {
+        let (v, s) = (&self.row.view, self.live.session_of(self.row));
+        let rates = self.row.rates(self.now);
+        let ms = |m: Option<f64>| m.map(|m| format!("{m:.3}")).unwrap_or_default();
+        Some(match name {
+            "port" => self.row.port().to_string(),
+            "host" => self.row.host().to_string(),
+            "team" => self.row.team().to_string(),
+            "service" => self.row.service().to_owned(),
+            "state" => v.state.to_string(),
+            "health" => v.health.verdict.to_string(),
+            "check" => v.health.check.to_string(),
+            "kind" => v.lease.kind.to_string(),
+            "source" => v.source.map(|a| a.to_string()).unwrap_or_default(),
+            "client" => s.map(|s| s.client.clone()).unwrap_or_default(),
+            "visitors" => v.visitors_now.to_string(),
+            "bytes" => self.row.bytes().to_string(),
+            "rate" => rates.0.saturating_add(rates.1).to_string(),
+            "rtt" => ms(s.and_then(|s| s.rtt_ms)),
+            "latency" => ms(v.health.latency_ms),
+            "age" => (self.now - v.state_since).num_milliseconds().to_string(),
+            "by" => v.lease.by.clone(),
+            _ => return None,
+        })
+    }
+    fn words(&self) -> String {
+        let v = &self.row.view;
+        let source = v.source.map(|a| a.to_string()).unwrap_or_default();
+        let (warning, reason) = (v.warning.as_deref().unwrap_or(""), v.lease.reason.as_deref().unwrap_or(""));
+        let error = v.health.last_error.as_deref().unwrap_or("");
+        format!(
+            "{} {} {} {} {} {source} {warning} {reason} {error}",
+            self.row.port(),
+            self.row.host(),
+            self.row.team(),
+            self.row.service(),
+            v.state
+        )
+    }
+}
+
+impl Fields for SessionView {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "name" | "host" => self.name.clone(),
+            "team" => self.team.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "role" => self.role.map(|r| r.to_string()).unwrap_or_default(),
+            "kind" => if self.team.is_some() { "host" } else { "operator" }.to_owned(),
+            "user" => self.user.clone(),
+            "source" => self.source.to_string(),
+            "key" => self.fingerprint.clone(),
+            "client" => self.client.clone(),
+            "rtt" => self.rtt_ms.map(|m| format!("{m:.3}")).unwrap_or_default(),
+            "port" => self.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            _ => return None,
+        })
+    }
+    fn words(&self) -> String {
+        format!("{} {} {} {} {} {}", self.name, self.user, self.source, self.fingerprint, self.client, self.id)
+    }
+}
+
+impl Fields for Record {
+    fn field(&self, name: &str) -> Option<String> {
+        let c = &self.event.context;
+        let text = |o: Option<String>| o.unwrap_or_default();
+        Some(match name {
+            "event" => self.event.name().to_owned(),
+            "outcome" => sentence::outcome_word(self.event.outcome).to_owned(),
+            "actor" => match &self.event.actor {
+                Actor::Operator(n) | Actor::Host(n) => n.clone(),
+                Actor::Visitor => "visitor".into(),
+                Actor::Unknown => "unknown".into(),
+                Actor::Daemon => "daemon".into(),
+            },
+            "host" => text(c.host.as_ref().map(ToString::to_string)),
+            "team" => text(c.team.as_ref().map(ToString::to_string)),
+            "port" => text(c.port.map(|p| p.to_string())),
+            "source" => text(c.source.map(|s| s.to_string())),
+            "key" => text(c.fingerprint.clone()),
+            "user" => text(c.user.clone()),
+            "session" => text(c.session.map(|s| s.to_string())),
+            "seq" => self.seq.to_string(),
+            _ => return None,
+        })
+    }
+    fn words(&self) -> String {
+        let c = &self.event.context;
+        let key = c.fingerprint.as_deref().unwrap_or("");
+        let source = c.source.map(|s| s.to_string()).unwrap_or_default();
+        format!("{} {} {source} {key}", self.event.name(), sentence::event(self))
+    }
+}
+
+/// What the tunnels list can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum SortBy {
+    #[default]
+    Port,
+    State,
+    Host,
+    Team,
+    Visitors,
+    Rate,
+    Bytes,
+    Since,
+}
+
+impl SortBy {
+    const ALL: [Self; 8] =
+        [Self::Port, Self::State, Self::Host, Self::Team, Self::Visitors, Self::Rate, Self::Bytes, Self::Since];
+
+    pub(crate) fn next(self) -> Self {
+        let at = Self::ALL.iter().position(|s| *s == self).unwrap_or(0);
+        Self::ALL.get(at + 1).copied().unwrap_or_default()
+    }
+
+    /// The word, which is the column's title too.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Port => "PORT",
+            Self::State => "STATE",
+            Self::Host => "HOST",
+            Self::Team => "TEAM",
+            Self::Visitors => "VIS",
+            Self::Rate => "↓/s",
+            Self::Bytes => "TOTAL",
+            Self::Since => "SINCE",
+        }
+    }
+}
+
+/// How bad: what needs somebody first.
+pub(crate) fn severity(state: TunnelState) -> u8 {
+    match state {
+        TunnelState::Down => 0,
+        TunnelState::Degraded => 1,
+        TunnelState::Awaiting => 2,
+        TunnelState::Revoked => 3,
+        TunnelState::Up => 4,
+    }
+}
+
+/// Sorts rows in place; ties by port, so that the order is always the same for the same rows.
+pub(crate) fn sort(rows: &mut [&Row], by: SortBy, reverse: bool, now: Time) {
+    let rate = |r: &Row| {
+        let (a, b) = r.rates(now);
+        std::cmp::Reverse(a.saturating_add(b))
+    };
+    match by {
+        SortBy::Port => {}
+        SortBy::State => rows.sort_by_key(|r| severity(r.view.state)),
+        SortBy::Host => rows.sort_by(|a, b| a.host().cmp(b.host())),
+        SortBy::Team => rows.sort_by(|a, b| a.team().cmp(b.team())),
+        SortBy::Visitors => rows.sort_by_key(|r| std::cmp::Reverse(r.view.visitors_now)),
+        SortBy::Rate => rows.sort_by_key(|r| rate(r)),
+        SortBy::Bytes => rows.sort_by_key(|r| std::cmp::Reverse(r.bytes())),
+        SortBy::Since => rows.sort_by_key(|r| std::cmp::Reverse(r.view.state_since)),
+    }
+    if reverse {
+        rows.reverse();
+    }
+}

@@ -1,0 +1,101 @@
+//! What comes from the daemon.
+
+use super::{Effect, ran, say, send, visitors};
+use crate::audit::AuditQuery;
+use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
+use crate::ui::link::LinkEvent;
+use crate::ui::state::{Link, Pending, State, Tone};
+
+/// Takes it in.
+pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
+    let mut out = vec![];
+    match event {
+        LinkEvent::Up(who) => {
+            // Another operator, or the same with another role: what was allowed before may not be now.
+            if state.who.as_ref() != Some(&who) {
+                state.write_until = None;
+            }
+            state.who = Some(who);
+        }
+        LinkEvent::Push(Push::Snapshot(s)) => {
+            state.link = Link::Live;
+            state.live.snapshot(s);
+            state.resort();
+        }
+        LinkEvent::Push(Push::Delta(d)) => {
+            if d.events_missed > 0 {
+                let after = state.live.events.back().map(|r| r.seq);
+                let before = d.events.first().map(|r| r.seq);
+                let query = AuditQuery { after, before, limit: Some(5000), ..AuditQuery::default() };
+                send(state, Request::Audit(query), Pending::Missed, &mut out);
+            }
+            let touched = state.selected_port().is_some_and(|p| d.tunnels.iter().any(|t| t.lease.port == p));
+            state.live.delta(d);
+            state.resort();
+            if touched {
+                visitors(state, &mut out);
+            }
+        }
+        LinkEvent::Reply(id, result) => {
+            if let Some(pending) = state.pending.remove(&id) {
+                reply(state, pending, result);
+            }
+        }
+        LinkEvent::Down(why) => {
+            // A question about what may no longer be so is not left standing.
+            if matches!(state.dialog, Some(crate::ui::state::dialog::Dialog::Ask(_))) {
+                state.dialog = None;
+            }
+            let lost = std::mem::take(&mut state.pending);
+            let action = lost.into_values().find_map(|p| match p {
+                Pending::Action { action, .. } if !matches!(action, Action::WriteMode { .. }) => Some(action),
+                _ => None,
+            });
+            if let Some(action) = action {
+                let text = format!("{}  ? connection lost, outcome unknown: look in the audit", ran(&action));
+                say(state, Tone::Bad, text);
+            }
+            // Write mode was the old connection's.
+            state.write_until = None;
+            state.link = match std::mem::replace(&mut state.link, Link::Live) {
+                Link::Live if state.live.daemon.is_some() => Link::Stale { since: state.now, why },
+                Link::Stale { since, .. } => Link::Stale { since, why },
+                _ => Link::Connecting(Some(why)),
+            };
+        }
+    }
+    state.settle();
+    out
+}
+
+fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>) {
+    match (pending, result) {
+        (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, format!("audit: {e}")),
+        (Pending::Older, Ok(Reply::Records { records, more })) => {
+            state.live.beginning = !more;
+            state.live.add_events(records);
+            state.resort();
+        }
+        (Pending::Missed, Ok(Reply::Records { records, .. })) => {
+            state.live.add_events(records);
+            state.resort();
+        }
+        (Pending::Action { action: Action::WriteMode { on }, .. }, Ok(_)) => {
+            if on {
+                state.write_until = Some(state.write_end());
+                say(state, Tone::Ok, "write mode for ten minutes; W leaves it");
+            }
+        }
+        (Pending::Action { action, .. }, Ok(Reply::Done(o))) => {
+            let tone = if o.ok { Tone::Ok } else { Tone::Bad };
+            say(state, tone, format!("{}  seq {}: {}", ran(&action), o.seq, o.summary));
+        }
+        (Pending::Action { action, .. }, Ok(_)) => say(state, Tone::Info, format!("{}  done", ran(&action))),
+        (Pending::Action { action, .. }, Err(e)) => say(state, Tone::Bad, format!("{}  refused: {e}", ran(&action))),
+        (Pending::Visitors(port), Ok(Reply::Visitors { visitors })) => {
+            state.visitors = Some((port, state.now, visitors));
+        }
+        (Pending::Visitors(_), Err(e)) => say(state, Tone::Bad, format!("visitors: {e}")),
+        (Pending::Older | Pending::Missed | Pending::Visitors(_), Ok(_)) => {}
+    }
+}

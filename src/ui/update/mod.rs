@@ -1,0 +1,440 @@
+//! What an event does to the state, and what it asks of the world. Pure: no I/O, no clock.
+
+mod act;
+mod link;
+mod palette;
+mod typing;
+
+use super::input::{Key, Typed};
+use super::keys::{self, Cmd};
+use super::sentence;
+use super::state::dialog::{Dialog, Prompt};
+use super::state::grid::{self, PortKind, Way};
+use super::state::nav::Step;
+use super::state::{Message, Pending, Screen, State, Tone, Zone};
+use crate::audit::AuditQuery;
+use crate::control::protocol::{Action, Request};
+use crate::model::Time;
+use chrono::TimeDelta;
+
+pub(crate) use link::link;
+pub(crate) use palette::candidates;
+
+/// What the state asks of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// Send to the daemon; the reply comes back with this number.
+    Send(u64, Request),
+    /// Put into the clipboard of the terminal.
+    Copy(String),
+    /// Draw everything anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// Older events fetched at a time.
+const OLDER: usize = 500;
+/// How long the list of a tunnel's visitors is good enough.
+const VISITORS_FRESH_MS: i64 = 2_000;
+
+/// Something was typed.
+pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
+    let mut out = vec![];
+    match typed {
+        Typed::Paste(text) => typing::paste(state, &text),
+        Typed::Key(k) => {
+            let g = std::mem::take(&mut state.g_typed);
+            if state.prompt.is_some() {
+                typing::prompt(state, k, &mut out);
+            } else if state.dialog.is_some() {
+                typing::dialog(state, k, &mut out);
+            } else if let Some(cmd) = keys::find(k, state.screen) {
+                command(state, if cmd == Cmd::G && g { Cmd::Top } else { cmd }, &mut out);
+            }
+        }
+    }
+    state.settle();
+    out
+}
+
+/// The terminal has another size.
+pub(crate) fn resize(state: &mut State, size: (u16, u16)) {
+    state.size = super::paint::clamp(size);
+    state.resort();
+}
+
+/// The open detail or help was drawn and cannot be scrolled past this line; going back begins there.
+pub(crate) fn scrolled(state: &mut State, max: usize) {
+    state.detail_scroll = state.detail_scroll.min(max);
+    if let Some(Dialog::Help { scroll }) = &mut state.dialog {
+        *scroll = (*scroll).min(max);
+    }
+}
+
+/// Time has passed.
+pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
+    let mut out = vec![];
+    state.now = now;
+    if state.interrupt_until.is_some_and(|t| t <= now) {
+        state.interrupt_until = None;
+        state.message = None;
+    }
+    if state.write_until.is_some_and(|t| t <= now) {
+        state.write_until = None;
+        state.dialog = None;
+        say(state, Tone::Info, "write mode has ended; W enters it again");
+        send_action(state, Action::WriteMode { on: false }, &mut out);
+    }
+    out
+}
+
+fn say(state: &mut State, tone: Tone, text: impl Into<String>) {
+    state.message = Some(Message { tone, text: text.into() });
+}
+
+fn send(state: &mut State, request: Request, pending: Pending, out: &mut Vec<Effect>) {
+    let id = state.next_request;
+    state.next_request += 1;
+    state.pending.insert(id, pending);
+    out.push(Effect::Send(id, request));
+}
+
+fn send_action(state: &mut State, action: Action, out: &mut Vec<Effect>) {
+    if state.is_live() {
+        let pending = Pending::Action { action: action.clone(), asked: state.now };
+        send(state, Request::Act(action), pending, out);
+    }
+}
+
+fn go(state: &mut State, screen: Screen) {
+    state.screen = screen;
+    state.detail = false;
+    state.detail_scroll = 0;
+    state.resort();
+}
+
+fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
+    let page = if state.screen == Screen::Ports { state.grid_height() } else { state.list_height() };
+    match cmd {
+        Cmd::Go(screen) => go(state, screen),
+        Cmd::Down => step(state, Step::Down(1), out),
+        Cmd::Up => step(state, Step::Up(1), out),
+        Cmd::HalfDown => step(state, Step::Down((page / 2).max(1)), out),
+        Cmd::HalfUp => step(state, Step::Up((page / 2).max(1)), out),
+        Cmd::PageDown => step(state, Step::Down(page), out),
+        Cmd::PageUp => step(state, Step::Up(page), out),
+        Cmd::Top => step(state, Step::Top, out),
+        Cmd::Bottom => step(state, Step::Bottom, out),
+        Cmd::G => state.g_typed = true,
+        Cmd::Left if state.screen == Screen::Ports => port_step(state, Way::Left),
+        Cmd::Right if state.screen == Screen::Ports => port_step(state, Way::Right),
+        Cmd::Left | Cmd::Right => {}
+        Cmd::Open => {
+            open(state);
+            visitors(state, out);
+        }
+        Cmd::Pane => {
+            pane(state);
+            visitors(state, out);
+        }
+        Cmd::Back => back(state),
+        Cmd::Filter if state.screen == Screen::Ports => {
+            say(state, Tone::Info, "the grid shows every port; filter the tunnels (1) instead");
+        }
+        Cmd::Filter => {
+            let before = state.filter().map(|f| f.text.clone()).unwrap_or_default();
+            state.prompt = Some(Prompt::Filter { input: before.clone().into(), before });
+        }
+        Cmd::Palette => state.prompt = Some(Prompt::Command { input: "".into() }),
+        Cmd::Next => search(state, true),
+        Cmd::Previous => search(state, false),
+        Cmd::Sort => {
+            state.sort.0 = state.sort.0.next();
+            state.resort();
+            say(
+                state,
+                Tone::Info,
+                format!("sorted by {:?}, S turns it round", state.sort.0)
+                    .to_lowercase()
+                    .replace(", s turns", ", S turns"),
+            );
+        }
+        Cmd::Reverse => {
+            state.sort.1 = !state.sort.1;
+            state.resort();
+        }
+        Cmd::Zone => {
+            state.zone = match state.zone {
+                Zone::Local => Zone::Utc,
+                Zone::Utc => Zone::Relative,
+                Zone::Relative => Zone::Local,
+            }
+        }
+        Cmd::CopyValue => copy(state, value(state), out),
+        Cmd::CopyCommand => copy(state, shell_command(state), out),
+        Cmd::Write => act::write_mode(state, !state.writable(), out),
+        Cmd::Help => state.dialog = Some(Dialog::Help { scroll: 0 }),
+        Cmd::Quit if state.detail => state.detail = false,
+        Cmd::Quit => out.push(Effect::Quit),
+        Cmd::Interrupt if state.interrupt_until.is_some_and(|t| t > state.now) => out.push(Effect::Quit),
+        Cmd::Interrupt => {
+            state.interrupt_until = Some(state.now + TimeDelta::seconds(2));
+            say(state, Tone::Info, "^C again quits, and so does q");
+        }
+        Cmd::Redraw => out.push(Effect::Redraw),
+        Cmd::Pause => follow(state, !state.follow),
+        Cmd::NextFree => next_free(state),
+        Cmd::Act(spec) => act::ask(state, spec),
+    }
+}
+
+fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
+    if state.detail && matches!(state.screen, Screen::Tunnels | Screen::Health) {
+        state.detail_scroll = match step {
+            Step::Down(n) => state.detail_scroll.saturating_add(n).min(500),
+            Step::Up(n) => state.detail_scroll.saturating_sub(n),
+            Step::Top => 0,
+            Step::Bottom => 500,
+        };
+        return;
+    }
+    let height = state.list_height();
+    match state.screen {
+        Screen::Tunnels => state.tunnels.go(step, &state.tunnel_rows, height),
+        Screen::Health => state.health.go(step, &state.health_rows, height),
+        Screen::Sessions => state.sessions.go(step, &state.session_rows, height),
+        Screen::Ports => port_step(
+            state,
+            match step {
+                Step::Down(n) => Way::Down(n),
+                Step::Up(n) => Way::Up(n),
+                Step::Top => Way::First,
+                Step::Bottom => Way::Last,
+            },
+        ),
+        Screen::Audit => {
+            if step == Step::Bottom {
+                follow(state, true);
+                return;
+            }
+            state.audit.go(step, &state.audit_ids, height);
+            let last = state.audit_ids.last().copied();
+            if matches!(step, Step::Up(_) | Step::Top) && state.audit.selected != last {
+                follow(state, false);
+            }
+            let at_top = state.audit_ids.is_empty() || state.audit.selected == state.audit_ids.first().copied();
+            if at_top && matches!(step, Step::Up(_) | Step::Top) {
+                older(state, out);
+            }
+        }
+    }
+}
+
+/// Asks who visits the tunnel whose detail is open, if that is not known well enough.
+fn visitors(state: &mut State, out: &mut Vec<Effect>) {
+    let Some(port) = state.selected_port().filter(|_| state.detail && state.is_live()) else { return };
+    let fresh = |at: Time| (state.now - at).num_milliseconds() < VISITORS_FRESH_MS;
+    let known = state.visitors.as_ref().is_some_and(|(p, at, _)| *p == port && fresh(*at));
+    let asked = state.pending.values().any(|p| matches!(p, Pending::Visitors(_)));
+    let live = state.row(port).is_some_and(|r| r.view.state.is_live());
+    if live && !known && !asked {
+        send(state, Request::Visitors { port: Some(port) }, Pending::Visitors(port), out);
+    }
+}
+
+/// Asks for events older than the oldest known.
+fn older(state: &mut State, out: &mut Vec<Effect>) {
+    if state.live.beginning || !state.is_live() || state.pending.values().any(|p| *p == Pending::Older) {
+        return;
+    }
+    let before = state.live.events.front().map(|r| r.seq);
+    let query = AuditQuery { before, limit: Some(OLDER), ..AuditQuery::default() };
+    send(state, Request::Audit(query), Pending::Older, out);
+}
+
+fn follow(state: &mut State, on: bool) {
+    if state.follow && !on {
+        state.paused_at = state.audit_ids.last().copied().unwrap_or_default();
+    }
+    state.follow = on;
+    state.settle();
+}
+
+fn port_step(state: &mut State, way: Way) {
+    state.port_cursor = grid::step(&state.grid, state.port_cursor, way, state.size.0);
+}
+
+fn next_free(state: &mut State) {
+    let ports = || state.grid.iter().flat_map(grid::GridLine::ports);
+    let free = |p: &crate::model::Port| PortKind::of(&state.live, *p) == PortKind::Free;
+    let after = ports().skip_while(|p| Some(*p) != state.port_cursor).skip(1).find(free);
+    match after.or_else(|| ports().find(free)) {
+        Some(p) => state.port_cursor = Some(p),
+        None => say(state, Tone::Bad, "no port is free in any range"),
+    }
+}
+
+fn open(state: &mut State) {
+    match state.screen {
+        Screen::Tunnels | Screen::Health if state.selected_port().is_some() => {
+            state.detail = true;
+            state.detail_scroll = 0;
+        }
+        Screen::Tunnels | Screen::Health => {}
+        Screen::Audit | Screen::Sessions | Screen::Ports => {
+            let host = match state.screen {
+                Screen::Audit => state.selected_event().and_then(|r| r.event.context.host.clone()),
+                _ => state.selected_session().and_then(|s| s.name.parse().ok()),
+            };
+            let of_host = || state.live.tunnels.values().find(|r| Some(r.host()) == host.as_ref()).map(|r| r.port());
+            let port = state.selected_port().filter(|p| state.row(*p).is_some()).or_else(of_host);
+            match port {
+                Some(port) => jump(state, port),
+                None => say(state, Tone::Info, "no tunnel or lease belongs to this"),
+            }
+        }
+    }
+}
+
+/// Goes to a tunnel, past any filter that hides it.
+fn jump(state: &mut State, port: crate::model::Port) {
+    go(state, Screen::Tunnels);
+    let height = state.list_height();
+    if !state.tunnels.select_id(port, &state.tunnel_rows, height) {
+        state.set_filter("");
+        state.tunnels.select_id(port, &state.tunnel_rows, height);
+    }
+    state.detail = true;
+}
+
+fn pane(state: &mut State) {
+    if matches!(state.screen, Screen::Tunnels | Screen::Health) && state.selected_port().is_some() {
+        state.detail = !state.detail;
+        state.detail_scroll = 0;
+    }
+}
+
+fn back(state: &mut State) {
+    if state.detail {
+        state.detail = false;
+    } else if state.message.is_some() {
+        state.message = None;
+    } else if state.filter().is_some() {
+        state.set_filter("");
+    }
+}
+
+/// To the next row that the last filter matches, though it hides nothing any more.
+fn search(state: &mut State, forward: bool) {
+    use super::state::filter::Filter;
+    use super::state::rows::TunnelRow;
+    let filter = Filter::parse(&state.last_search);
+    if filter.is_empty() {
+        return say(state, Tone::Info, "nothing to look for: / first");
+    }
+    let height = state.list_height();
+    let (len, here) = match state.screen {
+        Screen::Tunnels => (state.tunnel_rows.len(), state.tunnels.index(&state.tunnel_rows)),
+        Screen::Health => (state.health_rows.len(), state.health.index(&state.health_rows)),
+        Screen::Sessions => (state.session_rows.len(), state.sessions.index(&state.session_rows)),
+        Screen::Audit => (state.audit_ids.len(), state.audit.index(&state.audit_ids)),
+        Screen::Ports => return,
+    };
+    let here = here.unwrap_or(0);
+    let now = state.now;
+    let holds = |i: &usize| -> bool {
+        let tunnel = |rows: &[crate::model::Port]| {
+            let row = rows.get(*i).and_then(|p| state.row(*p));
+            row.is_some_and(|row| filter.matches(&TunnelRow { row, live: &state.live, now }))
+        };
+        match state.screen {
+            Screen::Tunnels => tunnel(&state.tunnel_rows),
+            Screen::Health => tunnel(&state.health_rows),
+            Screen::Sessions => {
+                let s = state.session_rows.get(*i).and_then(|id| state.live.sessions.get(id));
+                s.is_some_and(|s| filter.matches(s))
+            }
+            Screen::Audit => state.audit_rows.get(*i).is_some_and(|r| filter.matches(&**r)),
+            Screen::Ports => false,
+        }
+    };
+    let found = if forward {
+        (here + 1..len).chain(0..=here.min(len.saturating_sub(1))).find(holds)
+    } else {
+        (0..here).rev().chain((here..len).rev()).find(holds)
+    };
+    match (found, state.screen) {
+        (None, _) => say(state, Tone::Info, format!("nothing matches {}", state.last_search)),
+        (Some(i), Screen::Tunnels) => state.tunnels.select(i, &state.tunnel_rows, height),
+        (Some(i), Screen::Health) => state.health.select(i, &state.health_rows, height),
+        (Some(i), Screen::Sessions) => state.sessions.select(i, &state.session_rows, height),
+        (Some(i), Screen::Audit) => {
+            follow(state, false);
+            state.audit.select(i, &state.audit_ids, height);
+        }
+        (Some(_), Screen::Ports) => {}
+    }
+}
+
+fn copy(state: &mut State, text: Option<String>, out: &mut Vec<Effect>) {
+    match text {
+        Some(text) => {
+            let shown = super::text::cut(&text, 60);
+            say(state, Tone::Info, format!("copied: {shown}"));
+            out.push(Effect::Copy(text));
+        }
+        None => say(state, Tone::Info, "nothing to copy here"),
+    }
+}
+
+/// What `y` copies.
+fn value(state: &State) -> Option<String> {
+    if let Some(line) = state.first_tunnel() {
+        return Some(line.to_owned());
+    }
+    match state.screen {
+        Screen::Tunnels | Screen::Health | Screen::Ports => {
+            let port = state.selected_port()?;
+            let bound = state.row(port).and_then(|r| r.view.listen.first());
+            Some(bound.map_or_else(|| port.to_string(), ToString::to_string))
+        }
+        Screen::Audit => serde_json::to_string(&**state.selected_event()?).ok(),
+        Screen::Sessions => Some(state.selected_session()?.fingerprint.clone()),
+    }
+}
+
+/// What `Y` copies.
+fn shell_command(state: &State) -> Option<String> {
+    match state.screen {
+        Screen::Tunnels | Screen::Health | Screen::Ports => {
+            let port = state.selected_port()?;
+            Some(match state.row(port) {
+                Some(row) => format!("portreeve explain {} {port}", row.host()),
+                None => "portreeve ports".to_owned(),
+            })
+        }
+        Screen::Audit => Some("portreeve audit -f".to_owned()),
+        Screen::Sessions => {
+            let s = state.selected_session()?;
+            Some(format!("portreeve explain {}", if s.team.is_some() { &s.name } else { &s.fingerprint }))
+        }
+    }
+}
+
+/// What an action looks like while it runs and when it is done.
+fn ran(action: &Action) -> String {
+    format!("$ {}", sentence::command(action))
+}
+
+/// Keys that mean yes and no in every question.
+fn answer(k: Key) -> Option<bool> {
+    match k {
+        Key::Char('y' | 'Y') => Some(true),
+        Key::Char('n' | 'N') | Key::Esc | Key::Ctrl('c') => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

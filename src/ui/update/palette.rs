@@ -1,0 +1,87 @@
+//! The command line behind `:`.
+
+use super::{Effect, act, go, say};
+use crate::control::actions::{ACTIONS, Scope};
+use crate::ui::keys::COMMANDS;
+use crate::ui::state::dialog::Dialog;
+use crate::ui::state::{Screen, State, Tone, Zone};
+
+/// Runs a command.
+pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let Some((verb, args)) = words.split_first() else { return };
+    if let Some(screen) = Screen::ALL.into_iter().find(|s| s.word() == *verb) {
+        return go(state, screen);
+    }
+    match (*verb, args) {
+        ("write", []) => act::write_mode(state, true, out),
+        ("read", []) => act::write_mode(state, false, out),
+        ("quit" | "q" | "q!", []) => out.push(Effect::Quit),
+        ("help", []) => state.dialog = Some(Dialog::Help { scroll: 0 }),
+        ("theme", [name]) => match state.themes.palette(name, state.caps.depth) {
+            Some(p) => state.palette = p,
+            None => no_theme(state, name),
+        },
+        ("theme", _) => no_theme(state, ""),
+        ("tz", ["local"]) => state.zone = Zone::Local,
+        ("tz", ["utc" | "UTC"]) => state.zone = Zone::Utc,
+        ("tz", ["relative"]) => state.zone = Zone::Relative,
+        ("tz", _) => say(state, Tone::Bad, "usage: :tz local|utc|relative"),
+        (verb, args) => match ACTIONS.iter().find(|a| a.verb == verb) {
+            None => say(state, Tone::Bad, format!("no such command: {verb} (? lists them)")),
+            Some(spec) => match act::hindrance(state, spec) {
+                Some(why) => say(state, Tone::Bad, why),
+                None => match act::from_words(state, spec, args) {
+                    Ok(ask) => state.dialog = Some(Dialog::Ask(Box::new(ask))),
+                    Err(why) => say(state, Tone::Bad, why),
+                },
+            },
+        },
+    }
+}
+
+fn no_theme(state: &mut State, name: &str) {
+    let names: Vec<&str> = state.themes.names().collect();
+    let names = names.join(", ");
+    let what = if name.is_empty() { "themes".to_owned() } else { format!("no theme {name}; there are") };
+    say(state, Tone::Info, format!("{what}: {names}"));
+}
+
+/// Everything that could stand where the cursor is.
+pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    if line.is_empty() || line.ends_with(' ') {
+        words.push("");
+    }
+    let Some((last, before)) = words.split_last() else { return vec![] };
+    let all: Vec<String> = match before {
+        [] => ACTIONS.iter().map(|a| a.verb).chain(COMMANDS.iter().map(|c| c.0)).map(str::to_owned).collect(),
+        ["theme"] => state.themes.names().map(str::to_owned).collect(),
+        ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
+        ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),
+        ["move" | "release"] => state.live.tunnels.keys().map(ToString::to_string).collect(),
+        ["restore"] => {
+            let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);
+            blocks.map(|r| r.target.value()).collect()
+        }
+        [verb] if ACTIONS.iter().any(|a| a.verb == *verb && a.scope != Scope::Bastion) => state.live.host_names(),
+        _ => vec![],
+    };
+    all.into_iter().filter(|c| c.starts_with(last)).take(50).collect()
+}
+
+/// The line with its last word completed as far as it is certain.
+pub(super) fn complete(state: &State, line: &str) -> Option<String> {
+    let found = candidates(state, line);
+    let first = found.first()?;
+    let head = line.rfind(' ').and_then(|i| line.get(..=i)).unwrap_or("");
+    if found.len() == 1 {
+        return Some(format!("{head}{first} "));
+    }
+    let mut common = first.as_str();
+    while !found.iter().all(|f| f.starts_with(common)) {
+        let end = common.char_indices().last()?.0;
+        common = common.get(..end)?;
+    }
+    Some(format!("{head}{common}"))
+}

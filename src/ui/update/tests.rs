@@ -1,0 +1,303 @@
+//! What keys and news do.
+
+use super::*;
+use crate::control::protocol::{Outcome, Push, Reply};
+use crate::model::{BlockTarget, Role, Seq, TunnelState};
+use crate::ui::fixtures::*;
+use crate::ui::link::LinkEvent;
+use chrono::TimeDelta;
+
+fn message(s: &State) -> &str {
+    s.message.as_ref().map_or("", |m| m.text.as_str())
+}
+
+#[test]
+fn the_selection_follows_its_port_when_rows_come_above_it() {
+    let mut s = console((80, 24));
+    keys(&mut s, "jj");
+    assert_eq!(s.tunnels.selected, Some(port(20103)));
+    let mut d = delta();
+    d.tunnels = (20090..20100).map(|n| tunnel(n, "new", "pay", "ssh", TunnelState::Up)).collect();
+    let before = s.tunnels.index(&s.tunnel_rows).unwrap() - s.tunnels.offset;
+    push(&mut s, d);
+    assert_eq!(s.tunnels.selected, Some(port(20103)));
+    let after = s.tunnels.index(&s.tunnel_rows).unwrap();
+    assert_eq!(after, 12);
+    assert!(before <= after - s.tunnels.offset);
+}
+
+#[test]
+fn a_revoke_acts_on_what_was_asked_though_the_rows_have_moved() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "x");
+    let mut d = delta();
+    d.tunnels = vec![tunnel(20001, "other", "pay", "ssh", TunnelState::Up)];
+    push(&mut s, d);
+    assert!(keys(&mut s, "wrong\r").is_empty(), "the name must be right");
+    assert!(s.dialog.is_some());
+    let effects = keys(&mut s, "\x15pay-db\tkey leaked\r");
+    let [Effect::Send(_, Request::Act(Action::Revoke { target, reason }))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(*target, BlockTarget::Host("pay-db".parse().unwrap()));
+    assert_eq!(reason.as_deref(), Some("key leaked"));
+}
+
+#[test]
+fn a_confirmation_is_void_when_another_session_has_the_port() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "c");
+    let mut d = delta();
+    let mut t = tunnel(20101, "pay-db", "pay", "ssh", TunnelState::Up);
+    t.session = Some(session_id(99));
+    d.tunnels = vec![t];
+    push(&mut s, d);
+    assert!(keys(&mut s, "y").is_empty());
+    assert!(message(&s).contains("nothing done: 20101 has changed"), "{}", message(&s));
+}
+
+#[test]
+fn the_reconnect_carries_the_session_that_was_seen() {
+    let mut s = writable((80, 24));
+    let effects = keys(&mut s, "cy");
+    let [Effect::Send(_, Request::Act(Action::Reconnect { host, session, .. }))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((host.as_str(), *session), ("pay-db", Some(session_id(20101))));
+}
+
+#[test]
+fn a_revoke_can_be_of_the_port_or_the_key_instead() {
+    let mut s = writable((80, 24));
+    let effects = keys(&mut s, "x\x1b[A\x1b[C\t20101\r");
+    let [Effect::Send(_, Request::Act(Action::Revoke { target, .. }))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*target, BlockTarget::Port(port(20101)));
+}
+
+#[test]
+fn nothing_is_done_read_only_or_without_the_role() {
+    let mut s = console((80, 24));
+    keys(&mut s, "x");
+    assert!(s.dialog.is_none() && message(&s).contains("read-only"), "{}", message(&s));
+    let mut s = writable((80, 24));
+    s.who = Some(alice(Role::Viewer));
+    keys(&mut s, "x");
+    assert!(s.dialog.is_none() && message(&s).contains("needs the role operator"), "{}", message(&s));
+    keys(&mut s, ":reload\r");
+    assert!(message(&s).contains("needs the role admin"), "{}", message(&s));
+}
+
+#[test]
+fn write_mode_begins_when_the_daemon_agrees_and_ends_after_ten_minutes() {
+    let mut s = console((80, 24));
+    let effects = keys(&mut s, ":write\r");
+    let [Effect::Send(id, Request::Act(Action::WriteMode { on: true }))] = effects[..] else { panic!("{effects:?}") };
+    assert!(!s.writable());
+    let done = Outcome { seq: Seq(1), summary: String::new(), ok: true, lease: None, revocation: None };
+    link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(done))));
+    assert!(s.writable());
+    keys(&mut s, "x");
+    assert!(s.dialog.is_some());
+    assert!(tick(&mut s, t0() + TimeDelta::seconds(599)).is_empty());
+    let effects = tick(&mut s, t0() + TimeDelta::seconds(600));
+    assert!(matches!(effects[..], [Effect::Send(_, Request::Act(Action::WriteMode { on: false }))]));
+    assert!(!s.writable());
+    assert!(s.dialog.is_none(), "a question of write mode does not outlive it");
+}
+
+#[test]
+fn the_filter_narrows_as_it_is_typed_and_esc_brings_the_old_one_back() {
+    let mut s = console((80, 24));
+    keys(&mut s, "/결제");
+    assert_eq!(s.tunnel_rows, [port(20103)]);
+    assert_eq!(s.hidden(), 6);
+    keys(&mut s, "\x1b");
+    assert_eq!(s.hidden(), 0);
+    keys(&mut s, "/team=iot\r");
+    assert_eq!(s.tunnel_rows.len(), 3);
+    keys(&mut s, "/x\x1b");
+    assert_eq!(s.tunnel_rows.len(), 3, "the filter before is kept");
+    keys(&mut s, "\x1b\x1b");
+    assert_eq!(s.hidden(), 0, "Esc clears it");
+}
+
+#[test]
+fn n_goes_to_the_next_match_when_the_filter_is_lifted() {
+    let mut s = console((80, 24));
+    keys(&mut s, "/team=iot\r\x1bgg");
+    assert_eq!(s.tunnels.selected, Some(port(20101)));
+    keys(&mut s, "n");
+    assert_eq!(s.tunnels.selected, Some(port(20201)));
+    keys(&mut s, "N");
+    assert_eq!(s.tunnels.selected, Some(port(20210)), "backwards past the top comes the last one");
+}
+
+#[test]
+fn rates_come_from_what_was_counted_between_two_pictures() {
+    let mut s = console((80, 24));
+    let mut d = delta();
+    d.at = t0() + TimeDelta::seconds(1);
+    s.now = d.at;
+    let mut t = tunnel(20101, "pay-db", "pay", "ssh", TunnelState::Up);
+    t.bytes_to_host += 1900;
+    d.tunnels = vec![t];
+    push(&mut s, d);
+    // The first picture counts as 0.9 s old when it comes.
+    assert_eq!(s.row(port(20101)).unwrap().rates(s.now), (1000, 0));
+    let end = s.deadline().unwrap();
+    assert_eq!(end, t0() + TimeDelta::seconds(4));
+    assert_eq!(s.row(port(20101)).unwrap().rates(end), (0, 0), "without news it is zero");
+}
+
+#[test]
+fn scrolling_past_the_oldest_event_asks_for_older_ones_once() {
+    let mut s = console((80, 24));
+    let effects = keys(&mut s, "4gg");
+    let [Effect::Send(id, Request::Audit(q))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(q.before, Some(Seq(101)));
+    let id = *id;
+    assert!(keys(&mut s, "gg").is_empty(), "one at a time");
+    let records = (1..=100).map(|n| auth_failure(n, ago(9000))).collect();
+    link(&mut s, LinkEvent::Reply(id, Ok(Reply::Records { records, more: false })));
+    assert_eq!(s.audit_ids.len(), 106);
+    assert_eq!(s.audit.selected, Some(Seq(101)), "the cursor stays on its event");
+    keys(&mut s, "gg");
+    assert_eq!(s.audit.selected, Some(Seq(1)));
+    assert!(keys(&mut s, "k").is_empty(), "that was the beginning");
+}
+
+#[test]
+fn events_left_out_of_a_delta_are_fetched() {
+    let mut s = console((80, 24));
+    let mut d = delta();
+    d.events = vec![auth_failure(200, t0())];
+    d.events_missed = 93;
+    let effects = push(&mut s, d);
+    let [Effect::Send(_, Request::Audit(q))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((q.after, q.before), (Some(Seq(106)), Some(Seq(200))));
+}
+
+#[test]
+fn enter_in_the_audit_goes_to_the_tunnel_past_a_filter_that_hides_it() {
+    let mut s = console((80, 24));
+    keys(&mut s, "/team=pay\r4kk");
+    keys(&mut s, "/seq=105\r\r");
+    assert_eq!((s.screen, s.tunnels.selected, s.detail), (Screen::Tunnels, Some(port(20201)), true));
+}
+
+#[test]
+fn the_cursor_of_the_grid_goes_by_port_across_lines_and_teams() {
+    let mut s = console((80, 24));
+    keys(&mut s, "2");
+    assert_eq!(s.port_cursor, Some(port(20200)));
+    keys(&mut s, "l");
+    assert_eq!(s.port_cursor, Some(port(20201)));
+    keys(&mut s, "jj");
+    assert_eq!(s.port_cursor, Some(port(20151)), "a column down, into the next team");
+    keys(&mut s, "kkh");
+    assert_eq!(s.port_cursor, Some(port(20200)));
+    keys(&mut s, "f");
+    assert_eq!(s.port_cursor, Some(port(20203)), "the next free one");
+    keys(&mut s, "G");
+    assert_eq!(s.port_cursor, Some(port(20199)));
+}
+
+#[test]
+fn assign_move_and_release_say_what_they_mean() {
+    let mut s = writable((80, 24));
+    let act = |e: Vec<Effect>| match e.into_iter().next() {
+        Some(Effect::Send(_, Request::Act(a))) => a,
+        e => panic!("{e:?}"),
+    };
+    let a = act(keys(&mut s, "2fapay-s\t\tssh\tnew site\r"));
+    let assigned = Action::Assign {
+        host: "pay-spare".parse().unwrap(),
+        port: Some(port(20203)),
+        service: Some("ssh".into()),
+        reason: Some("new site".into()),
+    };
+    assert_eq!(a, assigned);
+    let a = act(keys(&mut s, ":move 20104 20120\r\r"));
+    assert_eq!(a, Action::Move { from: port(20104), to: Some(port(20120)), reason: None });
+    let a = act(keys(&mut s, ":release 20104\r\r"));
+    assert_eq!(a, Action::Release { port: port(20104), reason: None });
+    keys(&mut s, ":release 20105\r");
+    assert!(message(&s).contains("no lease has the port 20105"));
+}
+
+#[test]
+fn the_loss_of_the_daemon_ends_write_mode_and_open_questions_and_tells_what_was_under_way() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "cy");
+    keys(&mut s, "x");
+    link(&mut s, LinkEvent::Down("gone".into()));
+    assert!(s.dialog.is_none() && !s.writable() && s.pending.is_empty());
+    assert!(message(&s).contains("outcome unknown"), "{}", message(&s));
+    link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
+    assert!(s.is_live());
+}
+
+#[test]
+fn q_and_ctrl_c_quit_only_where_they_should() {
+    let mut s = writable((80, 24));
+    assert!(keys(&mut s, "xq").is_empty(), "typed, in a question");
+    keys(&mut s, "\x1b");
+    assert!(!keys(&mut s, "\rq").contains(&Effect::Quit), "back, in a detail");
+    assert!(!s.detail);
+    assert!(keys(&mut s, "\x03").is_empty(), "asks first");
+    assert_eq!(keys(&mut s, "\x03"), [Effect::Quit]);
+    assert_eq!(keys(&mut s, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn palette_completes_verbs_and_names() {
+    let mut s = writable((80, 24));
+    assert_eq!(palette::complete(&s, "reco").as_deref(), Some("reconnect "));
+    assert_eq!(palette::complete(&s, "re").as_deref(), Some("re"));
+    assert_eq!(palette::complete(&s, "reconnect iot-7").as_deref(), Some("reconnect iot-77 "));
+    assert_eq!(palette::complete(&s, "restore ").as_deref(), Some("restore iot-lost "), "what is blocked");
+    keys(&mut s, ":theme nothing\r");
+    assert!(message(&s).contains("dark, high-contrast, light, mono"));
+    keys(&mut s, ":nonsense\r");
+    assert!(message(&s).contains("no such command"));
+}
+
+#[test]
+fn values_and_commands_are_copied() {
+    let mut s = console((80, 24));
+    assert_eq!(keys(&mut s, "y"), [Effect::Copy("127.0.0.1:20101".into())]);
+    assert_eq!(keys(&mut s, "Y"), [Effect::Copy("portreeve explain pay-db 20101".into())]);
+}
+
+#[test]
+fn an_open_detail_knows_its_visitors_and_asks_again_only_when_something_moved() {
+    let mut s = console((80, 24));
+    let effects = keys(&mut s, "\r");
+    let [Effect::Send(id, Request::Visitors { port: Some(p) })] = effects[..] else { panic!("{effects:?}") };
+    assert_eq!(p, port(20101));
+    let mut d = delta();
+    d.tunnels = vec![snapshot().tunnels[0].clone()];
+    assert!(push(&mut s, d.clone()).is_empty(), "one question at a time");
+    link(&mut s, LinkEvent::Reply(id, Ok(Reply::Visitors { visitors: vec![] })));
+    assert!(push(&mut s, d.clone()).is_empty(), "just asked");
+    s.now += TimeDelta::seconds(3);
+    assert_eq!(push(&mut s, d).len(), 1);
+}
+
+#[test]
+fn the_audit_takes_new_events_in_without_filtering_the_old_ones_anew() {
+    let mut s = console((80, 24));
+    keys(&mut s, "4/event=auth.failure\r");
+    assert_eq!(s.audit_ids, [Seq(106)]);
+    let mut d = delta();
+    d.events = vec![auth_failure(107, t0()), record_of_daemon(108)];
+    push(&mut s, d);
+    assert_eq!(s.audit_ids, [Seq(106), Seq(107)]);
+    keys(&mut s, "\x1b");
+    assert_eq!(s.audit_ids.len(), 8);
+}
+
+fn record_of_daemon(seq: u64) -> crate::audit::Record {
+    use crate::audit::{Context, Outcome, What};
+    record(seq, t0(), What::DaemonStop { cause: "SIGTERM".into() }, Outcome::Success, Context::default())
+}

@@ -1,0 +1,170 @@
+//! One tunnel in full: facts, why it last ended, and what happened around it.
+
+use super::canvas::{Canvas, Span};
+use crate::model::Port;
+use crate::ui::state::live::Row;
+use crate::ui::{sentence, text};
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Events looked through for the timeline, newest first, and shown.
+const LOOKED_AT: usize = 5_000;
+const SHOWN: usize = 60;
+/// Columns of a fact's label.
+const LABEL: usize = 11;
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, port: Option<Port>, focus: bool) {
+    let Some(row) = port.and_then(|p| c.state.row(p)) else {
+        let dim = c.pal.dim;
+        c.rule(area, area.y, "detail", focus);
+        c.put(area, area.x + 1, area.y + 1, "nothing is selected", dim);
+        return;
+    };
+    c.rule(area, area.y, &format!("{} :{}", row.host(), row.port()), focus);
+    let inner = Rect {
+        x: area.x + 1,
+        y: area.y + 1,
+        width: area.width.saturating_sub(1),
+        height: area.height.saturating_sub(1),
+    };
+    let mut lines = facts(c, row, usize::from(inner.width));
+    lines.extend(visitors(c, row));
+    lines.extend(timeline(c, row, usize::from(inner.width)));
+    let room = usize::from(inner.height);
+    c.scroll_max = lines.len().saturating_sub(room);
+    let scroll = c.state.detail_scroll.min(c.scroll_max);
+    for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
+        c.line(Rect { y, height: 1, ..inner }, y, line);
+    }
+    if lines.len() > room + scroll {
+        let dim = c.pal.dim;
+        let more = format!("{} {} more lines", c.glyph("▼", "v"), lines.len() - room - scroll + 1);
+        let y = inner.bottom().saturating_sub(1);
+        c.put(inner, inner.x, y, &text::fit(&more, usize::from(inner.width), false), dim);
+    }
+}
+
+fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
+    let (v, session) = (&row.view, c.state.live.session_of(row));
+    let mut out = vec![];
+    let (glyph, style) = c.state_look(v.state);
+    fact(c, &mut out, width, "state", &format!("{glyph} {} for {}", v.state, c.age(v.state_since)), style);
+    let text_style = c.pal.text;
+    if let Some(w) = &v.warning {
+        fact(c, &mut out, width, "warning", w, c.pal.warn);
+    }
+    if let Some(r) = &v.revoked {
+        let why = r.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
+        fact(c, &mut out, width, "blocked", &format!("{} by {}, {}{why}", r.target, r.by, c.time(r.since)), c.pal.bad);
+    }
+    if let Some(o) = &v.obituary {
+        fact(c, &mut out, width, "last end", &format!("{} {}", c.time(o.at), o.obituary), c.pal.warn);
+        let byte = o.last_byte_at.map(|t| format!("last byte {}", c.time(t)));
+        let rtt = o.last_rtt_ms.map(|m| format!("last rtt {}", text::millis(m)));
+        let both: Vec<String> = byte.into_iter().chain(rtt).collect();
+        if !both.is_empty() {
+            fact(c, &mut out, width, "", &both.join(", "), text_style);
+        }
+    }
+    let h = &v.health;
+    let (hglyph, hstyle) = c.verdict_look(h.verdict);
+    let latency = h.latency_ms.map(|m| format!(", {}", text::millis(m))).unwrap_or_default();
+    fact(c, &mut out, width, "health", &format!("{hglyph} {} ({} check{latency})", h.verdict, h.check), hstyle);
+    if let Some(e) = &h.last_error {
+        let layer = h.layer.map(|l| format!(" at the {}", format!("{l:?}").to_lowercase())).unwrap_or_default();
+        fact(c, &mut out, width, "", &format!("{e}{layer}"), c.pal.bad);
+    }
+    if !h.history.is_empty() {
+        let mut line = vec![(text::fit("", LABEL, false), c.pal.dim)];
+        line.extend(c.strip(&h.history, width.saturating_sub(LABEL)));
+        out.push(line);
+    }
+    if h.check != crate::model::CheckKind::None {
+        let last = h.last_at.map(|t| format!(", last {}", c.time(t))).unwrap_or_default();
+        let every = format!("every {} s; {} good pass, {} bad fail{last}", h.interval_s, h.rise, h.fall);
+        fact(c, &mut out, width, "checked", &every, text_style);
+    }
+    let lease = &v.lease;
+    fact(c, &mut out, width, "service", &format!("{} of team {}", row.service(), row.team()), text_style);
+    let until = lease.until.map(|t| format!(" until {}", c.time(t))).unwrap_or_default();
+    let why = lease.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
+    let given = format!("{} by {}, {}{until}{why}", lease.kind, lease.by, c.time(lease.since));
+    fact(c, &mut out, width, "lease", &given, text_style);
+    if !v.listen.is_empty() {
+        let listen: Vec<String> = v.listen.iter().map(ToString::to_string).collect();
+        fact(c, &mut out, width, "listens on", &listen.join(" "), text_style);
+    }
+    if let Some(s) = session {
+        let rtt = s.rtt_ms.map(|m| format!(", rtt {}", text::millis(m))).unwrap_or_default();
+        fact(c, &mut out, width, "session", &format!("{} from {}{rtt}", s.id, s.source), text_style);
+        fact(c, &mut out, width, "client", &format!("{} as {}, {}", s.client, s.user, s.fingerprint), text_style);
+    } else if let Some(source) = v.source {
+        fact(c, &mut out, width, "last from", &source.to_string(), text_style);
+    }
+    let refused = if v.visitors_refused > 0 { format!(", {} refused", v.visitors_refused) } else { String::new() };
+    let visitors = format!("{} now, {} in all{refused}", v.visitors_now, v.visitors_total);
+    fact(c, &mut out, width, "visitors", &visitors, text_style);
+    let moved =
+        format!("↑ {} to host, ↓ {} to visitors", text::bytes(v.bytes_to_host), text::bytes(v.bytes_to_visitors));
+    fact(c, &mut out, width, "bytes", &moved, text_style);
+    let others: Vec<String> = c
+        .state
+        .live
+        .others_of(row.host(), row.port())
+        .map(|r| format!("{}{} {}", c.state_look(r.view.state).0, r.port(), r.service()))
+        .collect();
+    if !others.is_empty() {
+        fact(c, &mut out, width, "also has", &others.join(", "), text_style);
+    }
+    out
+}
+
+/// Who is connected, as the daemon last said.
+fn visitors(c: &Canvas<'_>, row: &Row) -> Vec<Vec<Span>> {
+    let Some((_, _, list)) = c.state.visitors.as_ref().filter(|(p, _, l)| *p == row.port() && !l.is_empty()) else {
+        return vec![];
+    };
+    let mut out = vec![vec![], vec![("visitors now (:cut ID)".to_owned(), c.pal.title)]];
+    for v in list {
+        let operator = v.operator.as_deref().map(|o| format!(" {o}")).unwrap_or_default();
+        let held =
+            if v.buffered > 0 { format!(", {} held: it reads slowly", text::bytes(v.buffered)) } else { String::new() };
+        let moved = format!("↑{} ↓{}", text::bytes(v.bytes_to_host), text::bytes(v.bytes_to_visitor));
+        let line = format!(" {}{operator} {} {moved}{held}", v.source, c.age(v.since));
+        out.push(vec![(v.id.to_string(), c.pal.accent), (line, c.pal.text)]);
+    }
+    out
+}
+
+fn fact(c: &Canvas<'_>, out: &mut Vec<Vec<Span>>, width: usize, label: &str, value: &str, style: Style) {
+    for (n, line) in text::wrap(value, width.saturating_sub(LABEL).max(8)).into_iter().enumerate() {
+        let label = if n == 0 { label } else { "" };
+        out.push(vec![(text::fit(label, LABEL, false), c.pal.dim), (line, style)]);
+    }
+}
+
+fn timeline(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
+    let about = |r: &&std::sync::Arc<crate::audit::Record>| {
+        let x = &r.event.context;
+        x.port == Some(row.port()) || (x.port.is_none() && x.host.as_ref() == Some(row.host()))
+    };
+    let events: Vec<_> = c.state.live.events.iter().rev().take(LOOKED_AT).filter(about).take(SHOWN).collect();
+    let mut out = vec![vec![], vec![("timeline, newest first".to_owned(), c.pal.title)]];
+    if events.is_empty() {
+        out.push(vec![("nothing recorded lately; 4 shows the journal".to_owned(), c.pal.dim)]);
+    }
+    for r in events {
+        let style = match r.event.outcome {
+            crate::audit::Outcome::Success => c.pal.text,
+            crate::audit::Outcome::Refused => c.pal.warn,
+            crate::audit::Outcome::Failure => c.pal.bad,
+        };
+        let time = format!("{} ", c.time(r.at));
+        let indent = text::width(&time);
+        for (n, line) in text::wrap(&sentence::event(r), width.saturating_sub(indent).max(8)).into_iter().enumerate() {
+            let head = if n == 0 { time.clone() } else { " ".repeat(indent) };
+            out.push(vec![(head, c.pal.dim), (line, style)]);
+        }
+    }
+    out
+}

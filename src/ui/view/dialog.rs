@@ -1,0 +1,102 @@
+//! Questions and help, over the screen.
+
+use super::canvas::{Canvas, Span};
+use super::help;
+use crate::ui::state::dialog::{Ask, Dialog};
+use crate::ui::text;
+use ratatui::layout::Rect;
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
+    match &c.state.dialog {
+        None => {}
+        Some(Dialog::Help { scroll }) => {
+            let width = area.width.saturating_sub(4).min(100);
+            let lines = help::lines(c, usize::from(width.saturating_sub(4)));
+            let inner = window(c, area, width, lines.len(), "help: j k scroll, Esc closes");
+            c.scroll_max = lines.len().saturating_sub(usize::from(inner.height));
+            let scroll = (*scroll).min(c.scroll_max);
+            for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
+                c.line(inner, y, line);
+            }
+        }
+        Some(Dialog::Ask(ask)) => question(c, area, ask),
+    }
+}
+
+/// A cleared, framed place in the middle; the room inside.
+fn window(c: &mut Canvas<'_>, area: Rect, width: u16, lines: usize, title: &str) -> Rect {
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
+    let width = width.min(area.width);
+    let outer = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    c.clear(outer);
+    let style = c.pal.accent;
+    let (h, v) = (c.glyph("─", "-"), c.glyph("│", "|"));
+    let (tl, tr, bl, br) = if c.state.caps.unicode { ("┌", "┐", "└", "┘") } else { ("+", "+", "+", "+") };
+    let across = h.repeat(usize::from(width.saturating_sub(2)));
+    c.put(outer, outer.x, outer.y, &format!("{tl}{across}{tr}"), style);
+    for y in outer.y + 1..outer.bottom().saturating_sub(1) {
+        c.put(outer, outer.x, y, v, style);
+        c.put(outer, outer.right().saturating_sub(1), y, v, style);
+    }
+    c.put(outer, outer.x, outer.bottom().saturating_sub(1), &format!("{bl}{across}{br}"), style);
+    let title = text::cut(title, usize::from(width.saturating_sub(6)));
+    c.put(outer, outer.x + 2, outer.y, &format!(" {title} "), style);
+    Rect { x: outer.x + 2, y: outer.y + 1, width: width.saturating_sub(4), height: height.saturating_sub(2) }
+}
+
+fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
+    let width = area.width.saturating_sub(2).min(76);
+    let room = usize::from(width.saturating_sub(4));
+    let label_width = ask.fields.iter().map(|f| text::width(&f.label)).max().unwrap_or(0) + 2;
+    let (plain, dim, bad, accent, selection) = (c.pal.text, c.pal.dim, c.pal.bad, c.pal.accent, c.pal.selection);
+    let mut lines: Vec<Vec<Span>> = vec![];
+    for f in &ask.facts {
+        lines.extend(text::wrap(f, room).into_iter().map(|l| vec![(l, plain)]));
+    }
+    lines.push(vec![]);
+    let first_field = lines.len();
+    for (i, f) in ask.fields.iter().enumerate() {
+        let here = i == ask.focus;
+        let value_room = room.saturating_sub(label_width + 2);
+        let shown = if f.choice.is_some() {
+            format!("< {} >", text::cut(f.value(), value_room.saturating_sub(4)))
+        } else {
+            let tail = if here { f.input.visual_scroll(value_room.max(1)) } else { 0 };
+            f.input.value().chars().skip(tail).collect()
+        };
+        let label = text::fit(&f.label, label_width, false);
+        let value = text::fit(&shown, value_room, false);
+        lines.push(vec![(label, if here { accent } else { dim }), (value, if here { selection } else { plain })]);
+    }
+    if let Some(f) = ask.fields.get(ask.focus).filter(|f| f.choice.is_none() && !f.known.is_empty()) {
+        let known = f.completions();
+        let note = if known.is_empty() { "none known by this name".to_owned() } else { known.join(" ") };
+        lines.push(vec![(text::fit(&format!("{}{note}", " ".repeat(label_width)), room, false), dim)]);
+    }
+    if let Some(p) = &ask.problem {
+        lines.extend(text::wrap(p, room).into_iter().map(|l| vec![(l, bad)]));
+    }
+    let keys = if ask.yes_no() {
+        "y does it, n or Esc does not".to_owned()
+    } else {
+        "Enter does it, Esc does not, Tab completes or goes on".to_owned()
+    };
+    lines.push(vec![]);
+    lines.push(vec![(keys, dim)]);
+    let title = format!("{}?", ask.title);
+    let inner = window(c, area, width, lines.len(), &title);
+    // On a small screen the end matters most: the fields and the keys.
+    let skip = lines.len().saturating_sub(usize::from(inner.height));
+    for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(skip)) {
+        c.line(inner, y, line);
+    }
+    if let Some(f) = ask.fields.get(ask.focus).filter(|f| f.choice.is_none()) {
+        let value_room = room.saturating_sub(label_width + 2).max(1);
+        let at = label_width + f.input.visual_cursor().saturating_sub(f.input.visual_scroll(value_room));
+        let line = (first_field + ask.focus).checked_sub(skip);
+        if let (Some(line), Ok(x)) = (line.and_then(|l| u16::try_from(l).ok()), u16::try_from(at)) {
+            let (x, y) = (inner.x + x, inner.y + line);
+            c.cursor = (x < inner.right() && y < inner.bottom()).then_some((x, y));
+        }
+    }
+}

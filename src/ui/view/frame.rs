@@ -1,0 +1,311 @@
+//! What stands around every screen: header, tabs, notices, filter, message, hints.
+
+use super::canvas::{Canvas, Span};
+use crate::control::actions::ACTIONS;
+use crate::model::{Role, TunnelState};
+use crate::ui::keys::{self, KEYS};
+use crate::ui::state::dialog::Prompt;
+use crate::ui::state::{Link, Pending, Plan, Screen, Tone, Zone};
+use crate::ui::theme::Palette;
+use crate::ui::{sentence, text};
+use chrono::{Local, TimeDelta, Timelike};
+use ratatui::layout::Rect;
+
+/// Old data in one colour, so that nobody takes it for live. What warns of that keeps its own.
+pub(super) fn greyed(p: &Palette) -> Palette {
+    let s = p.stale;
+    Palette {
+        text: s,
+        dim: s,
+        accent: s,
+        title: s,
+        ok: s,
+        warn: s,
+        bad: s,
+        info: s,
+        selection: s,
+        border: s,
+        notice: p.notice,
+        stale: s,
+        header: s,
+    }
+}
+
+/// A note where nothing else has room.
+pub(super) fn tiny(c: &mut Canvas<'_>, area: Rect) {
+    let n = |s| c.state.live.count(s);
+    let note = format!("{}up {}down", n(TunnelState::Up), n(TunnelState::Down));
+    let text_style = c.pal.text;
+    c.put(area, area.x, area.y, "please enlarge", text_style);
+    c.put(area, area.x, area.y + 1, "the terminal", text_style);
+    c.put(area, area.x, area.y + 2, &note, text_style);
+}
+
+/// Draws the frame and gives the room inside.
+pub(super) fn around(c: &mut Canvas<'_>, area: Rect, plan: Plan) -> Rect {
+    let mut y = area.y;
+    if plan.small {
+        let body = Rect { height: plan.body, ..area };
+        let below = area.y + plan.body;
+        if plan.filter > 0 {
+            filter(c, area, below);
+        }
+        status_line(c, area, area.bottom().saturating_sub(1));
+        return body;
+    }
+    header(c, area, y);
+    y += 1;
+    tabs(c, area, y);
+    y += 1;
+    for n in notices(c, plan) {
+        let style = c.pal.notice;
+        let width = usize::from(area.width);
+        c.put(area, area.x, y, &text::fit(&format!(" {} {n}", c.glyph("▲", "!")), width, false), style);
+        y += 1;
+    }
+    let body = Rect { x: area.x, y, width: area.width, height: plan.body };
+    y += plan.body;
+    if plan.filter > 0 {
+        filter(c, area, y);
+        y += 1;
+    }
+    if c.state.plan().message > 0 {
+        message(c, area, y);
+        y += 1;
+    }
+    hints(c, area, y);
+    body
+}
+
+fn notices(c: &Canvas<'_>, plan: Plan) -> Vec<String> {
+    let all = c.state.notices();
+    let room = usize::from(plan.notices);
+    let more = all.len().saturating_sub(room);
+    let mut shown: Vec<String> = all.into_iter().take(room).collect();
+    if let Some(last) = shown.last_mut().filter(|_| more > 0) {
+        *last = format!("(+{more} more, portreeve check) {last}");
+    }
+    shown
+}
+
+/// `● live` or how stale.
+fn link(c: &Canvas<'_>) -> Span {
+    match &c.state.link {
+        Link::Live if c.state.live.daemon.is_some() => (format!("{} live", c.glyph("●", "*")), c.pal.ok),
+        Link::Live | Link::Connecting(None) => ("connecting".into(), c.pal.warn),
+        Link::Connecting(Some(_)) => (" NO CONNECTION ".into(), c.pal.notice),
+        Link::Stale { since, .. } => (format!(" STALE {} ", c.age(*since)), c.pal.notice),
+    }
+}
+
+fn mode(c: &Canvas<'_>) -> Span {
+    match c.state.write_until {
+        Some(until) if c.state.writable() => (format!(" RW {} ", c.left(until)), c.pal.notice),
+        _ => ("RO".into(), c.pal.header),
+    }
+}
+
+fn clock(c: &Canvas<'_>) -> String {
+    let now = c.state.now;
+    // Hours and minutes: a clock with seconds would make an idle screen talk for ever.
+    c.wake_at(
+        now + TimeDelta::milliseconds(
+            60_000 - i64::from(now.second()) * 1000 - i64::from(now.timestamp_subsec_millis()),
+        ),
+    );
+    match c.state.zone {
+        Zone::Utc => now.format("%H:%MZ").to_string(),
+        Zone::Local | Zone::Relative => now.with_timezone(&Local).format("%H:%M%:z").to_string(),
+    }
+}
+
+fn header(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    let name = c.state.live.daemon.as_ref().map_or("portreeve", |d| d.name.as_str()).to_owned();
+    let bar = (format!(" {} ", c.glyph("│", "|")), c.pal.border);
+    let mut spans = vec![(format!(" {}", text::cut(&name, 30)), c.pal.header), (" ".into(), c.pal.text), link(c)];
+    spans.push(bar.clone());
+    spans.push(mode(c));
+    if let Some(who) = &c.state.who {
+        let teams = match &who.teams {
+            Some(t) if who.role != Role::Admin => {
+                format!(" [{}]", t.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            }
+            _ => String::new(),
+        };
+        spans.push((format!(" {}@{}{teams}", who.name, who.role), c.pal.text));
+    }
+    spans.push(bar);
+    spans.push((clock(c), c.pal.dim));
+    if c.state.zone == Zone::Relative {
+        spans.push((" ages".into(), c.pal.dim));
+    }
+    c.line(area, y, &spans);
+}
+
+/// Counts by state: glyph, number and word where there is room, glyph and number where not.
+fn counts(c: &Canvas<'_>, words: bool) -> Vec<Span> {
+    let all = [TunnelState::Up, TunnelState::Degraded, TunnelState::Down, TunnelState::Awaiting, TunnelState::Revoked];
+    all.into_iter()
+        .map(|s| {
+            let n = c.state.live.count(s);
+            let (glyph, style) = c.state_look(s);
+            let style = if n == 0 { c.pal.dim } else { style };
+            (if words { format!("{glyph}{n} {s}  ") } else { format!("{glyph}{n} ") }, style)
+        })
+        .collect()
+}
+
+fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    let mut x = area.x;
+    for (n, screen) in (1..).zip(Screen::ALL) {
+        let here = screen == c.state.screen;
+        let style = if here { c.pal.selection } else { c.pal.dim };
+        let label = if here { format!("[{n} {}]", screen.word()) } else { format!(" {n} {} ", screen.word()) };
+        x = c.put(area, x, y, &label, style);
+    }
+    let room = usize::from(area.right().saturating_sub(x));
+    let total = |spans: &[Span]| spans.iter().map(|(s, _)| text::width(s)).sum::<usize>();
+    let full = counts(c, true);
+    let spans = if total(&full) < room { full } else { counts(c, false) };
+    let width = u16::try_from(total(&spans)).unwrap_or(0);
+    let at = area.right().saturating_sub(width).max(x + 1);
+    c.line(Rect { x: at, width: area.right().saturating_sub(at), ..area }, y, &spans);
+}
+
+fn filter(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    let (accent, dim, bad) = (c.pal.accent, c.pal.dim, c.pal.bad);
+    let typed = match &c.state.prompt {
+        Some(Prompt::Filter { input, .. }) => Some(input.clone()),
+        _ => None,
+    };
+    let shown = typed.as_ref().map(|i| i.value().to_owned());
+    let shown = shown.or_else(|| c.state.filter().map(|f| f.text.clone())).unwrap_or_default();
+    let tail = match &c.state.filter_problem {
+        Some(field) => (format!("  no field {field} here"), bad),
+        None => (format!("  {} hidden{}", c.state.hidden(), if typed.is_some() { "" } else { ", Esc clears" }), dim),
+    };
+    let room = usize::from(area.width).saturating_sub(2 + text::width(&tail.0));
+    let x = c.line(area, y, &[("/ ".into(), accent), (text::cut(&shown, room), accent)]);
+    let _ = c.put(area, x, y, &tail.0, tail.1);
+    if let Some(input) = typed {
+        let at = area.x + 2 + u16::try_from(input.visual_cursor().min(room)).unwrap_or(0);
+        c.cursor = Some((at, y));
+    }
+}
+
+/// What was done and what came of it; or what is being typed; or what is still being waited for.
+fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    if let Some(Prompt::Command { input }) = &c.state.prompt {
+        let (input, accent, dim) = (input.clone(), c.pal.accent, c.pal.dim);
+        let room = usize::from(area.width.saturating_sub(2));
+        let scroll = input.visual_scroll(room);
+        let shown: String = input.value().chars().skip(scroll).collect();
+        let x = c.line(area, y, &[(":".into(), accent), (shown, accent)]);
+        let found = crate::ui::update::candidates(c.state, input.value());
+        let help = ACTIONS
+            .iter()
+            .find(|a| input.value().split(' ').next() == Some(a.verb))
+            .map(|a| format!("   {} {}: {}", a.verb, a.args, a.help));
+        let hint = match help.filter(|_| input.value().contains(' ')) {
+            Some(h) if found.is_empty() || input.value().ends_with(' ') => h,
+            _ => format!("   {}", found.join(" ")),
+        };
+        c.put(area, x, y, &hint, dim);
+        let at = u16::try_from(input.visual_cursor().saturating_sub(scroll)).unwrap_or(0);
+        c.cursor = Some((area.x + 1 + at.min(area.width.saturating_sub(2)), y));
+        return;
+    }
+    let (s, style) = said(c);
+    c.put(area, area.x + 1, y, &text::cut(&s, usize::from(area.width.saturating_sub(2))), style);
+}
+
+fn said(c: &Canvas<'_>) -> Span {
+    let running = c.state.pending.values().find_map(|p| match p {
+        Pending::Action { action, asked } => Some((action, *asked)),
+        Pending::Older | Pending::Missed | Pending::Visitors(_) => None,
+    });
+    if let Some((action, asked)) = running {
+        let doing = match action {
+            crate::control::protocol::Action::Reconnect { .. } => "dropped, watching for its redial",
+            _ => "running",
+        };
+        return (format!("$ {}  {doing} {}", sentence::command(action), c.age(asked)), c.pal.warn);
+    }
+    match (&c.state.link, &c.state.message) {
+        (Link::Stale { why, .. } | Link::Connecting(Some(why)), None) => (format!("{why}; trying again"), c.pal.text),
+        (_, Some(m)) => {
+            let (glyph, style) = match m.tone {
+                Tone::Info => ("", c.pal.info),
+                Tone::Ok => (c.glyph("✓ ", "+ "), c.pal.ok),
+                Tone::Bad => (c.glyph("✗ ", "x "), c.pal.bad),
+            };
+            (format!("{glyph}{}", m.text), style)
+        }
+        _ => (String::new(), c.pal.text),
+    }
+}
+
+fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    let screen = c.state.screen;
+    let (key, word) = (c.pal.accent, c.pal.dim);
+    let mut spans: Vec<Span> = vec![];
+    let mut hint = |shown: &str, text: &str| {
+        spans.push((format!(" {shown}"), key));
+        spans.push((format!(" {text} "), word));
+    };
+    // However many there are, the way to the others is always seen.
+    hint("?", "help");
+    if c.state.role() >= Role::Operator {
+        if c.state.writable() {
+            for a in ACTIONS.iter().filter(|a| keys::offered(a, screen)) {
+                if let Some(k) = a.key {
+                    hint(&k.to_string(), a.verb);
+                }
+            }
+        } else {
+            hint("W", "write");
+        }
+    }
+    for b in KEYS.iter().filter(|b| b.on.is_empty() || b.on.contains(&screen)) {
+        if let Some(h) = b.hint {
+            hint(b.shown.split(' ').next().unwrap_or(b.shown), h);
+        }
+    }
+    // Whole hints only; what does not fit is in the help.
+    let mut room = usize::from(area.width);
+    let fitting: Vec<Span> = spans
+        .chunks(2)
+        .take_while(|pair| {
+            let w: usize = pair.iter().map(|(s, _)| text::width(s)).sum();
+            let fits = w <= room;
+            room = room.saturating_sub(w);
+            fits
+        })
+        .flatten()
+        .cloned()
+        .collect();
+    c.line(area, y, &fitting);
+}
+
+/// Everything that matters in one line.
+fn status_line(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    if matches!(c.state.prompt, Some(Prompt::Command { .. })) {
+        return message(c, area, y);
+    }
+    if let Some(n) = c.state.notices().first() {
+        let style = c.pal.notice;
+        let s = text::fit(&format!("! {n}"), usize::from(area.width), false);
+        c.put(area, area.x, y, &s, style);
+        return;
+    }
+    let (s, style) = said(c);
+    if !s.is_empty() && c.state.is_live() {
+        c.put(area, area.x, y, &text::cut(&s, usize::from(area.width)), style);
+        return;
+    }
+    let gap = (" ".to_owned(), c.pal.text);
+    let mut spans = vec![link(c), gap.clone(), mode(c), gap];
+    spans.extend(counts(c, false));
+    spans.push((clock(c), c.pal.dim));
+    c.line(area, y, &spans);
+}

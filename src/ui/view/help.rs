@@ -1,0 +1,58 @@
+//! Help, from the tables of keys, actions and commands.
+
+use super::canvas::{Canvas, Span};
+use crate::control::actions::{ACTIONS, Danger};
+use crate::ui::keys::{COMMANDS, KEYS};
+use crate::ui::text;
+
+/// All lines, for this width.
+pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
+    let (title, key, text_style, dim) = (c.pal.title, c.pal.accent, c.pal.text, c.pal.dim);
+    let mut out = vec![vec![("Keys".to_owned(), title)]];
+    let entry = |out: &mut Vec<Vec<Span>>, k: &str, help: &str, note: &str| {
+        let room = width.saturating_sub(12).max(10);
+        for (n, line) in text::wrap(&format!("{help}{note}"), room).into_iter().enumerate() {
+            out.push(vec![(text::fit(if n == 0 { k } else { "" }, 12, false), key), (line, text_style)]);
+        }
+    };
+    for b in KEYS {
+        let on: Vec<&str> = b.on.iter().map(|s| s.word()).collect();
+        let note = if on.is_empty() { String::new() } else { format!(" ({})", on.join(", ")) };
+        entry(&mut out, b.shown, b.help, &note);
+    }
+    out.push(vec![]);
+    out.push(vec![("Actions: need write mode (W), are asked before, and recorded".to_owned(), title)]);
+    for a in ACTIONS {
+        let k = a.key.map_or_else(|| format!(":{}", a.verb), |k| k.to_string());
+        let asked = if a.danger == Danger::TypeName { ", its name typed" } else { "" };
+        entry(&mut out, &k, a.help, &format!(" (:{} {}; {}{asked})", a.verb, a.args, a.role));
+    }
+    out.push(vec![]);
+    out.push(vec![("Commands".to_owned(), title)]);
+    for (name, args, help) in COMMANDS {
+        entry(&mut out, &format!(":{name}"), help, &if args.is_empty() { String::new() } else { format!(" ({args})") });
+    }
+    out.push(vec![]);
+    out.push(vec![("States".to_owned(), title)]);
+    use crate::model::TunnelState::{Awaiting, Degraded, Down, Revoked, Up};
+    for (state, help) in [
+        (Up, "listening; its service passes its checks, or none have run"),
+        (Degraded, "listening, but the service behind it fails its checks"),
+        (Down, "was there and is lost; the detail says why"),
+        (Awaiting, "leased, and no session has asked for it yet"),
+        (Revoked, "blocked by an operator"),
+    ] {
+        let (glyph, style) = c.state_look(state);
+        out.push(vec![(text::fit(&format!("{glyph} {state}"), 12, false), style), (help.to_owned(), dim)]);
+    }
+    out.push(vec![]);
+    out.push(vec![(
+        "Fields of filters: port host team service state health check kind source client visitors bytes".to_owned(),
+        dim,
+    )]);
+    out.push(vec![(
+        "  rate rtt latency age by; in the audit: event outcome actor key user session seq".to_owned(),
+        dim,
+    )]);
+    out
+}

@@ -1,0 +1,60 @@
+//! The state as a frame. Pure: the same state gives the same frame.
+
+mod audit;
+mod canvas;
+mod detail;
+mod dialog;
+mod frame;
+mod health;
+mod help;
+mod ports;
+mod sessions;
+mod table;
+mod tunnels;
+
+use super::state::{Screen, State};
+use crate::model::Time;
+use canvas::Canvas;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::cell::Cell;
+
+/// A frame, and when it will read differently though nothing happens.
+pub(crate) struct Drawn {
+    pub(crate) buffer: Buffer,
+    pub(crate) cursor: Option<(u16, u16)>,
+    pub(crate) wake: Option<Time>,
+    /// How far what is scrolled can be.
+    pub(crate) scroll_max: usize,
+    /// Rows of lists drawn.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(crate) rows: usize,
+}
+
+/// Draws the state.
+pub(crate) fn draw(state: &State) -> Drawn {
+    let buf = super::paint::blank(state.size);
+    let whole = buf.area;
+    let pal = if state.is_live() { state.palette.clone() } else { frame::greyed(&state.palette) };
+    let mut c = Canvas { state, pal, buf, cursor: None, wake: Cell::new(None), rows_drawn: 0, scroll_max: 0 };
+    let text = c.pal.text;
+    c.tint(whole, text);
+    let plan = state.plan();
+    if plan.tiny {
+        frame::tiny(&mut c, whole);
+    } else {
+        let body = frame::around(&mut c, whole, plan);
+        match state.screen {
+            Screen::Tunnels => tunnels::draw(&mut c, body, plan),
+            Screen::Ports => ports::draw(&mut c, body),
+            Screen::Health => health::draw(&mut c, body, plan),
+            Screen::Audit => audit::draw(&mut c, body),
+            Screen::Sessions => sessions::draw(&mut c, body),
+        }
+        dialog::draw(&mut c, Rect { height: whole.height.saturating_sub(1), ..whole });
+    }
+    Drawn { buffer: c.buf, cursor: c.cursor, wake: c.wake.get(), scroll_max: c.scroll_max, rows: c.rows_drawn }
+}
+
+#[cfg(test)]
+mod tests;

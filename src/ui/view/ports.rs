@@ -1,0 +1,111 @@
+//! Screen 2: every port of every team.
+
+use super::canvas::{Canvas, Span};
+use crate::model::Port;
+use crate::ui::state::grid::{GridLine, PortKind};
+use crate::ui::text;
+use ratatui::layout::Rect;
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
+    let height = c.state.grid_height();
+    let lines: Vec<GridLine> = c.state.grid.iter().skip(c.state.port_offset).take(height).cloned().collect();
+    let per_line = crate::ui::state::grid::per_line(c.state.size.0);
+    let (dim, title, selection) = (c.pal.dim, c.pal.title, c.pal.selection);
+    if lines.is_empty() {
+        c.put(area, area.x + 1, area.y, "no team has a range of ports", dim);
+    }
+    for (y, line) in (area.y..area.bottom()).zip(&lines) {
+        c.rows_drawn += 1;
+        match line {
+            GridLine::Team(None) => {
+                c.put(area, area.x, y, " outside every range", title);
+            }
+            GridLine::Team(Some(i)) => {
+                let Some(t) = c.state.live.teams.get(*i) else { continue };
+                let size: usize = t.ranges.iter().map(|r| r.size()).sum();
+                let ranges: Vec<String> = t.ranges.iter().map(ToString::to_string).collect();
+                let percent = (t.leased * 100).checked_div(size).unwrap_or(0);
+                let contact = t.contact.as_deref().map(|k| format!(", call {k}")).unwrap_or_default();
+                let facts = format!(
+                    "  {} · {} of {size} leased ({percent}%) · {}{contact}",
+                    ranges.join(" "),
+                    t.leased,
+                    t.bind
+                );
+                let style = if percent >= 90 { c.pal.warn } else { dim };
+                c.line(Rect { y, height: 1, ..area }, y, &[(format!(" {}", t.name), title), (facts, style)]);
+            }
+            GridLine::Cells { first, .. } => {
+                let base = first / per_line * per_line;
+                c.put(area, area.x, y, &format!("{first:>6} "), dim);
+                for port in line.ports() {
+                    let (glyph, style) = c.port_look(PortKind::of(&c.state.live, port));
+                    let glyph = if degraded(c, port) { "!" } else { glyph };
+                    let style = if degraded(c, port) { c.pal.warn } else { style };
+                    // Ports of a line of a range end up below each other whatever the range begins with.
+                    let at = area.x + 7 + (port.get() - base);
+                    let here = c.state.port_cursor == Some(port);
+                    c.put(area, at, y, glyph, if here { style.patch(selection) } else { style });
+                }
+            }
+        }
+    }
+    let below = Rect {
+        y: area.y + u16::try_from(height).unwrap_or(area.height).min(area.height),
+        height: area.height.saturating_sub(u16::try_from(height).unwrap_or(area.height)),
+        ..area
+    };
+    about(c, below);
+}
+
+fn degraded(c: &Canvas<'_>, port: Port) -> bool {
+    c.state.row(port).is_some_and(|r| r.view.state == crate::model::TunnelState::Degraded)
+}
+
+/// Who has the port under the cursor and why; and what the signs mean.
+fn about(c: &mut Canvas<'_>, area: Rect) {
+    let Some(port) = c.state.port_cursor else { return };
+    let kind = PortKind::of(&c.state.live, port);
+    let (glyph, style) = c.port_look(kind);
+    let mut y = area.y;
+    if area.height >= 4 {
+        c.rule(area, y, "", false);
+        y += 1;
+    }
+    let mut spans: Vec<Span> = vec![(format!(" {port} {glyph} {} ", kind.word()), style)];
+    let (text_style, dim) = (c.pal.text, c.pal.dim);
+    let mut why: Vec<Span> = vec![];
+    match c.state.row(port) {
+        Some(r) => {
+            let l = &r.view.lease;
+            spans.push((format!("{} ({}) {} {}", r.host(), r.team(), r.service(), r.view.state), text_style));
+            let until = l.until.map(|t| format!(" until {}", c.time(t))).unwrap_or_default();
+            let reason = l.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
+            why.push((format!(" {} by {}, {}{until}{reason}", l.kind, l.by, c.time(l.since)), dim));
+        }
+        None => {
+            let team = c.state.live.team_of(port).map(|t| t.name.to_string()).unwrap_or_default();
+            spans.push((format!("range of {team}"), text_style));
+            let hint = if c.state.writable() { " a assigns it to a host" } else { " W, then a assigns it to a host" };
+            why.push((hint.to_owned(), dim));
+        }
+    }
+    c.line(Rect { y, ..area }, y, &spans);
+    y += 1;
+    if area.height >= 3 {
+        let cut: Vec<Span> = why.into_iter().map(|(s, st)| (text::cut(&s, usize::from(area.width)), st)).collect();
+        c.line(area, y, &cut);
+        y += 1;
+    }
+    if area.height >= 4 {
+        let mut legend: Vec<Span> = vec![];
+        for k in PortKind::ALL {
+            let (glyph, style) = c.port_look(k);
+            legend.push((format!(" {glyph}"), style));
+            legend.push((format!(" {} ", k.word()), dim));
+        }
+        legend.push((" !".to_owned(), c.pal.warn));
+        legend.push((" degraded".to_owned(), dim));
+        c.line(area, y, &legend);
+    }
+}

@@ -1,0 +1,60 @@
+//! Screen 5: who is connected.
+
+use super::canvas::Canvas;
+use super::table::{self, Column, Rows, col, num};
+use crate::ui::text;
+use ratatui::layout::Rect;
+
+const COLUMNS: [Column; 10] = [
+    col("KIND", 8, 8, 0),
+    col("NAME", 10, 24, 0),
+    col("TEAM/ROLE", 9, 12, 3),
+    col("SOURCE", 20, 24, 1),
+    num("SINCE", 6, 0),
+    num("RTT", 6, 2),
+    num("IN", 5, 4),
+    num("OUT", 5, 5),
+    col("KEY", 14, 50, 6),
+    col("CLIENT", 12, 30, 7),
+];
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
+    let rows = Rows {
+        len: c.state.session_rows.len(),
+        offset: c.state.sessions.offset,
+        selected: c.state.sessions.index(&c.state.session_rows),
+        focus: true,
+    };
+    // What has no room in a row is said below about the selected one.
+    let list = Rect { height: area.height.saturating_sub(u16::try_from(c.state.footer()).unwrap_or(0)), ..area };
+    table::draw(c, list, &COLUMNS, None, &rows, |c, i| {
+        let Some(s) = c.state.session_rows.get(i).and_then(|id| c.state.live.sessions.get(id)) else { return vec![] };
+        let (kind, style) = match s.kind {
+            crate::model::SessionKind::Host => ("host", c.pal.text),
+            crate::model::SessionKind::Operator => ("operator", c.pal.info),
+        };
+        let belongs = s.team.as_ref().map(ToString::to_string).or(s.role.map(|r| r.to_string())).unwrap_or_default();
+        vec![
+            (kind.to_owned(), style),
+            (s.name.clone(), c.pal.text),
+            (belongs, c.pal.dim),
+            (s.source.to_string(), c.pal.text),
+            (c.age(s.since), c.pal.dim),
+            (s.rtt_ms.map_or_else(|| "-".into(), text::millis), c.pal.text),
+            (text::bytes(s.bytes_in), c.pal.text),
+            (text::bytes(s.bytes_out), c.pal.text),
+            (s.fingerprint.clone(), c.pal.dim),
+            (s.client.clone(), c.pal.dim),
+        ]
+    });
+    if list.height == area.height {
+        return;
+    }
+    if let Some(s) = c.state.selected_session() {
+        let ports: Vec<String> = s.ports.iter().map(ToString::to_string).collect();
+        let ports = if ports.is_empty() { "no ports".to_owned() } else { format!("ports {}", ports.join(" ")) };
+        let line = format!(" {} user {} · {} · {} · {ports}", s.id, s.user, s.fingerprint, s.client);
+        let dim = c.pal.dim;
+        c.put(area, area.x, area.bottom().saturating_sub(1), &text::cut(&line, usize::from(area.width)), dim);
+    }
+}

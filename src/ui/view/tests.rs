@@ -1,0 +1,360 @@
+//! What the screens look like, and that no key, size or news can break them.
+
+use super::draw;
+use crate::control::protocol::{Push, Reply};
+use crate::model::{AuditStatus, Role, Seq, TunnelState};
+use crate::ui::caps::Depth;
+use crate::ui::fixtures::*;
+use crate::ui::link::LinkEvent;
+use crate::ui::state::State;
+use crate::ui::{text, update};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+
+/// The frame as text, a line each; the second half of a wide character is left out.
+fn show(s: &State) -> String {
+    let d = draw(s);
+    let mut out = lines(&d.buffer).join("\n");
+    if let Some((x, y)) = d.cursor {
+        out.push_str(&format!("\ncursor {x},{y}"));
+    }
+    out
+}
+
+fn lines(b: &Buffer) -> Vec<String> {
+    (0..b.area.height)
+        .map(|y| {
+            let mut line = String::new();
+            let mut x = 0;
+            while x < b.area.width {
+                let symbol = b.cell((x, y)).unwrap().symbol();
+                line.push_str(symbol);
+                x += u16::try_from(text::width(symbol)).unwrap().max(1);
+            }
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn tunnels_80x24() {
+    assert_snapshot!(show(&console((80, 24))));
+}
+
+#[test]
+fn tunnels_140x40_has_the_detail_beside_the_list() {
+    let mut s = console((140, 40));
+    keys(&mut s, "j");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn tunnels_40x10_is_a_list_and_a_status_line() {
+    assert_snapshot!(show(&console((40, 10))));
+}
+
+#[test]
+fn below_20x5_is_a_polite_note() {
+    assert_snapshot!(show(&console((19, 5))));
+}
+
+#[test]
+fn detail_80x24_of_a_tunnel_that_was_lost() {
+    let mut s = console((80, 24));
+    keys(&mut s, "/iot-77\r\r");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn the_filter_and_the_number_of_hidden_rows_stay_visible() {
+    let mut s = console((80, 24));
+    keys(&mut s, "/team=pay state!=up\r");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn ports_80x24() {
+    let mut s = console((80, 24));
+    keys(&mut s, "2jjll");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn health_80x24() {
+    let mut s = console((80, 24));
+    keys(&mut s, "3");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn health_140x40() {
+    let mut s = console((140, 40));
+    keys(&mut s, "3j");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn audit_80x24_follows_and_marks_failed_sign_ins() {
+    let mut s = console((80, 24));
+    keys(&mut s, "4");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn audit_paused_says_how_many_are_new() {
+    let mut s = console((80, 24));
+    keys(&mut s, "4k");
+    push(&mut s, {
+        let mut d = delta();
+        d.events = vec![auth_failure(107, t0()), auth_failure(108, t0())];
+        d
+    });
+    let shown = show(&s);
+    assert!(shown.contains("paused, 2 new below: G"), "{shown}");
+    keys(&mut s, "G");
+    assert!(show(&s).contains("● follow"));
+}
+
+#[test]
+fn sessions_140x40() {
+    let mut s = console((140, 40));
+    keys(&mut s, "5");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn help_80x24() {
+    let mut s = console((80, 24));
+    keys(&mut s, "?");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn mono_and_ascii_are_complete() {
+    let mut s = blank((80, 24), Depth::Mono, false);
+    update::link(&mut s, LinkEvent::Up(alice(Role::Viewer)));
+    let mut snap = snapshot();
+    // Names are the hosts' own; the painter replaces them. What the console itself writes must be ASCII.
+    for t in &mut snap.tunnels {
+        t.lease.host = "host".parse().unwrap();
+    }
+    for s in &mut snap.sessions {
+        s.name = "host".into();
+    }
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    for screen in ["1", "2", "3", "4", "5", "?", "\x1b1\r"] {
+        keys(&mut s, screen);
+        let shown = show(&s);
+        assert!(shown.is_ascii(), "{screen}: {shown}");
+    }
+    keys(&mut s, "\x1b");
+    assert_snapshot!(show(&s));
+    // No colour anywhere, and the selection is seen nevertheless.
+    let d = draw(&s);
+    use ratatui::style::{Color, Modifier};
+    assert!(d.buffer.content().iter().all(|c| c.fg == Color::Reset && c.bg == Color::Reset));
+    assert!(d.buffer.content().iter().any(|c| c.modifier.contains(Modifier::REVERSED)));
+}
+
+#[test]
+fn an_empty_bastion_shows_the_line_to_copy_whole() {
+    let line = "ssh -N -i ./portreeve-data/first_host_key -p 41022 -o StrictHostKeyChecking=accept-new -R 20100:localhost:22 first@127.0.0.1";
+    let mut s = console((80, 24));
+    let mut snap = snapshot();
+    snap.tunnels.clear();
+    snap.sessions.clear();
+    snap.daemon.first_tunnel = Some(line.into());
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap.clone())));
+    assert_snapshot!(show(&s));
+    // What a terminal's selection copies is the line again, and nothing else stands on those lines.
+    let shown = lines(&draw(&s).buffer);
+    let from = shown.iter().position(|l| l.starts_with("ssh")).unwrap();
+    let to = from + shown[from..].iter().position(|l| !l.ends_with('\\')).unwrap();
+    assert_eq!(shown[from..=to].join("\n").replace("\\\n", ""), line);
+    assert_eq!(keys(&mut s, "y"), [update::Effect::Copy(line.into())]);
+    let mut wide = console((200, 24));
+    update::link(&mut wide, LinkEvent::Push(Push::Snapshot(snap)));
+    assert!(lines(&draw(&wide).buffer).contains(&line.to_owned()), "whole where there is room");
+}
+
+#[test]
+fn what_is_old_is_never_shown_as_live() {
+    let mut s = console((80, 24));
+    update::link(&mut s, LinkEvent::Down("the daemon closed the connection".into()));
+    update::tick(&mut s, t0() + chrono::TimeDelta::seconds(37));
+    assert_snapshot!(show(&s));
+    let stale = s.palette.stale.fg;
+    let d = draw(&s);
+    let row = d.buffer.content().iter().skip(80 * 4).take(80);
+    assert!(row.clone().all(|c| Some(c.fg) == stale), "the list is grey");
+    // And nothing can be done.
+    keys(&mut s, "Wx");
+    assert!(s.dialog.is_none());
+}
+
+#[test]
+fn never_connected_says_why_and_that_it_tries_again() {
+    let mut s = blank((80, 24), Depth::Ansi256, true);
+    update::link(&mut s, LinkEvent::Down("/run/portreeve.sock: connection refused".into()));
+    let shown = show(&s);
+    assert!(shown.contains("NO CONNECTION") && shown.contains("connection refused; trying again"), "{shown}");
+}
+
+#[test]
+fn revoke_asks_for_the_name_and_shows_what_it_cuts() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "xpay");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn reconnect_asks_yes_or_no() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "c");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn assign_completes_known_hosts() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "2fapay");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn the_palette_shows_what_can_follow() {
+    let mut s = writable((80, 24));
+    keys(&mut s, ":re");
+    assert_snapshot!(show(&s).lines().skip(22).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn an_action_is_watched_and_then_told_with_its_number() {
+    let mut s = writable((100, 24));
+    let effects = keys(&mut s, "cy");
+    let [update::Effect::Send(id, _)] = effects[..] else { panic!("{effects:?}") };
+    update::tick(&mut s, t0() + chrono::TimeDelta::seconds(3));
+    assert!(show(&s).contains("$ portreeve reconnect pay-db  dropped, watching for its redial 3s"), "{}", show(&s));
+    let outcome = crate::control::protocol::Outcome {
+        seq: Seq(120),
+        summary: "back in 3.2 s on the same ports".into(),
+        ok: true,
+        lease: None,
+        revocation: None,
+    };
+    update::link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(outcome))));
+    assert!(show(&s).contains("✓ $ portreeve reconnect pay-db  seq 120: back in 3.2 s on the same ports"));
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_is_said_aloud() {
+    let mut s = console((80, 24));
+    let mut snap = snapshot();
+    snap.daemon.audit = AuditStatus { seq: Seq(106), failure: Some("no space left on device".into()), notice: None };
+    snap.daemon.notices = vec!["one".into(), "two".into()];
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    assert_snapshot!(show(&s).lines().take(6).collect::<Vec<_>>().join("\n"));
+    s.size = (40, 10);
+    assert!(show(&s).contains("! AUDIT cannot be written"));
+}
+
+#[test]
+fn wide_names_keep_the_columns_in_line() {
+    let s = console((80, 24));
+    let d = draw(&s);
+    let column = |y: u16| (0..80).find(|x| d.buffer.cell((*x, y)).unwrap().symbol() == "s");
+    // Services of the rows of `pay-db` and of `결제-서버` begin in the same column.
+    let services: Vec<_> = [3, 5].map(column).to_vec();
+    assert_eq!(services[0], services[1]);
+    assert!(services[0].is_some());
+}
+
+#[test]
+fn of_ten_thousand_rows_only_those_on_the_screen_are_made() {
+    let mut s = console((80, 24));
+    let mut snap = snapshot();
+    snap.tunnels = (10_000..20_000).map(|n| tunnel(n, &format!("host-{n}"), "pay", "ssh", TunnelState::Up)).collect();
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    for screen in ["1", "G", "3", "G"] {
+        keys(&mut s, screen);
+        assert!(draw(&s).rows <= 24, "{screen}");
+    }
+    assert_eq!(s.health.selected, Some(port(19_999)));
+    assert!(show(&s).contains("19999"));
+}
+
+fn any_key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => "[1-5jkhlgGnNsSttyYpfWxcumar/:? ]",
+        2 => "[a-z가-힣=!>*0-9]{1,3}",
+        2 => prop::sample::select(vec![
+            "\r", "\x1b", "\t", "\x7f", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F",
+            "\x04", "\x15", "\x0c", ":write\r", ":revoke pay-db\r", ":assign x 20105\r", "\x1b[200~paste\x1b[201~",
+        ]).prop_map(str::to_owned),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Key(String),
+    Size(u16, u16),
+    Gone(u16),
+    New(u16),
+    Down,
+    Up,
+    Agree,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => any_key().prop_map(Step::Key),
+        3 => (10..=500_u16, 3..=200_u16).prop_map(|(w, h)| Step::Size(w, h)),
+        2 => (10..=130_u16, 3..=40_u16).prop_map(|(w, h)| Step::Size(w, h)),
+        1 => (20101..20110_u16).prop_map(Step::Gone),
+        1 => (20090..20260_u16).prop_map(Step::New),
+        1 => Just(Step::Down),
+        1 => Just(Step::Up),
+        1 => Just(Step::Agree),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #[test]
+    fn nothing_that_happens_breaks_the_screen(steps in prop::collection::vec(any_step(), 1..60)) {
+        let mut s = writable((80, 24));
+        for step in steps {
+            match step {
+                Step::Key(k) => { keys(&mut s, &k); }
+                Step::Size(w, h) => update::resize(&mut s, (w, h)),
+                Step::Gone(p) => {
+                    let mut d = delta();
+                    d.tunnels_gone = vec![port(p)];
+                    push(&mut s, d);
+                }
+                Step::New(p) => {
+                    let mut d = delta();
+                    d.tunnels = vec![tunnel(p, "새-호스트", "pay", "ssh", TunnelState::Up)];
+                    push(&mut s, d);
+                }
+                Step::Down => { update::link(&mut s, LinkEvent::Down("gone".into())); }
+                Step::Up => {
+                    update::link(&mut s, LinkEvent::Up(alice(Role::Admin)));
+                    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
+                }
+                Step::Agree => s.write_until = Some(s.write_end()),
+            }
+            let d = draw(&s);
+            prop_assert_eq!((d.buffer.area.width, d.buffer.area.height), s.size);
+            if let Some((x, y)) = d.cursor {
+                prop_assert!(x < s.size.0 && y < s.size.1, "cursor {},{} on {:?}", x, y, s.size);
+            }
+            // The selected row is on the screen.
+            if let Some(i) = s.tunnels.index(&s.tunnel_rows).filter(|_| s.screen == crate::ui::state::Screen::Tunnels) {
+                let height = s.list_height();
+                prop_assert!(s.tunnels.offset <= i && i < s.tunnels.offset + height);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Screen 1: every tunnel and lease.
+
+use super::canvas::{Canvas, Span};
+use super::detail;
+use super::table::{self, Column, Rows, col, num};
+use crate::ui::state::Plan;
+use crate::ui::text;
+use ratatui::layout::Rect;
+
+const COLUMNS: [Column; 11] = [
+    col("STATE", 10, 10, 0),
+    num("PORT", 5, 0),
+    col("HOST", 10, 26, 0),
+    col("SERVICE", 7, 12, 4),
+    col("TEAM", 6, 14, 3),
+    num("VIS", 4, 2),
+    num("↓/s", 5, 5),
+    num("↑/s", 5, 6),
+    num("TOTAL", 6, 8),
+    col("HEALTH", 9, 9, 7),
+    num("SINCE", 6, 1),
+];
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
+    if c.state.detail && !plan.wide {
+        return detail::draw(c, area, c.state.tunnels.selected, true);
+    }
+    let area = intro(c, area);
+    let (list, side) = split(area, plan);
+    let rows = Rows {
+        len: c.state.tunnel_rows.len(),
+        offset: c.state.tunnels.offset,
+        selected: c.state.tunnels.index(&c.state.tunnel_rows),
+        focus: !c.state.detail,
+    };
+    let (by, reverse) = c.state.sort;
+    let mark = format!("{}{}", by.word(), if reverse { "↑" } else { "↓" });
+    if rows.len > 0 || c.state.first_tunnel().is_none() {
+        table::draw(c, list, &COLUMNS, Some(&mark), &rows, row);
+    }
+    if rows.len == 0 && c.state.first_tunnel().is_none() && list.height > 2 {
+        let dim = c.pal.dim;
+        let note = match (&c.state.live.daemon, c.state.filter()) {
+            (None, _) => "waiting for the daemon",
+            (_, Some(_)) => "the filter hides every row; Esc clears it",
+            _ => "no tunnels and no leases yet",
+        };
+        c.put(list, list.x + 1, list.y + 2, note, dim);
+    }
+    if let Some(side) = side {
+        detail::draw(c, side, c.state.tunnels.selected, c.state.detail);
+    }
+}
+
+/// List and detail side by side where there is room.
+pub(super) fn split(area: Rect, plan: Plan) -> (Rect, Option<Rect>) {
+    if !plan.wide {
+        return (area, None);
+    }
+    let side = (area.width * 2 / 5).clamp(44, 90);
+    let list = Rect { width: area.width.saturating_sub(side + 1), ..area };
+    (list, Some(Rect { x: list.right() + 1, width: side, ..area }))
+}
+
+/// The line that brings up a first tunnel: nothing left or right of it, so that it can be copied as it stands.
+fn intro(c: &mut Canvas<'_>, area: Rect) -> Rect {
+    let lines = c.state.intro_lines();
+    if lines.is_empty() {
+        return area;
+    }
+    let (title, accent) = (c.pal.title, c.pal.accent);
+    c.put(area, area.x, area.y, "No tunnel is up. To bring up a first one, run this elsewhere (y copies it):", title);
+    let mut y = area.y + 2;
+    for line in &lines {
+        c.put(area, area.x, y, line, accent);
+        y += 1;
+    }
+    y += 1;
+    let used = y.saturating_sub(area.y).min(area.height);
+    Rect { y: area.y + used, height: area.height - used, ..area }
+}
+
+fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
+    let Some(r) = c.state.tunnel_rows.get(i).and_then(|p| c.state.row(*p)) else { return vec![] };
+    let v = &r.view;
+    let (glyph, style) = c.state_look(v.state);
+    let (hglyph, hstyle) = c.verdict_look(v.health.verdict);
+    let (to_host, to_visitors) = r.rates(c.state.now);
+    let plain = if v.state.is_live() { c.pal.text } else { c.pal.dim };
+    let rate = |n: u64| if n == 0 { ("-".to_owned(), c.pal.dim) } else { (text::bytes(n), c.pal.text) };
+    let health =
+        if v.state.is_live() { (format!("{hglyph}{}", v.health.verdict), hstyle) } else { ("-".to_owned(), c.pal.dim) };
+    let warn = if v.warning.is_some() { "!" } else { "" };
+    vec![
+        (format!("{glyph} {}", v.state), style),
+        (r.port().to_string(), c.pal.text),
+        (format!("{warn}{}", r.host()), if v.warning.is_some() { c.pal.warn } else { c.pal.text }),
+        (r.service().to_owned(), plain),
+        (r.team().to_string(), plain),
+        (v.visitors_now.to_string(), if v.visitors_now > 0 { c.pal.text } else { c.pal.dim }),
+        rate(to_visitors),
+        rate(to_host),
+        (text::bytes(r.bytes()), plain),
+        health,
+        (c.age(v.state_since), plain),
+    ]
+}
