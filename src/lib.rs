@@ -4,8 +4,11 @@
 //! `model`, `config`, `audit`, `store`, `tunnels`, `health`, `server`, `control`, `ui`, `cli`, `daemon`.
 
 pub mod audit;
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
+pub mod demo;
 pub mod health;
 pub mod model;
 pub mod server;

@@ -1,3 +1,7 @@
 //! Starts portreeve.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portreeve::cli::main(&portreeve::daemon::hooks())
+}

@@ -1,0 +1,457 @@
+//! The command line, declared. Help, man pages and the verbs of `ssh ops@bastion VERB` derive from it.
+
+use super::exit::EXIT_CODES;
+use crate::audit::{AuditQuery, Outcome};
+use crate::control::actions::action;
+use crate::model::{BlockTarget, HostName, Port, Seq, SessionId, TeamName, Time, VisitorId};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An SSH bastion for reverse tunnels, and its operations console.
+///
+/// Without a command: the console, over the daemon's control socket.
+#[derive(Debug, Parser)]
+#[command(name = "portreeve", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; the console when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The daemon's control socket [default: ./portreeve-data/control.sock if there is one, else
+    /// /run/portreeve/control.sock]
+    #[arg(long, global = true, value_name = "FILE", env = "PORTREEVE_SOCKET", hide_env_values = true)]
+    pub socket: Option<PathBuf>,
+    /// Print JSON: one value on one line (audit: one record a line); errors as {"code","message"} on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What one may say in `ssh ops@bastion …`: the verbs, and nothing that belongs to the machine one sits at.
+#[derive(Debug, Parser)]
+#[command(name = "portreeve", version, no_binary_name = true, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Line {
+    /// Print JSON: one value on one line (audit: one record a line)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// All commands of the binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Serve(ServeArgs),
+    /// Try it: scaffold what is missing, start the daemon and open the console
+    Up(UpArgs),
+    /// Everything that goes through the control socket.
+    #[command(flatten)]
+    Verb(Verb),
+    /// Print a man page, or write all of them into a folder
+    Man(ManArgs),
+}
+
+/// Of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The configuration
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Of `up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Folder for configuration, keys and state; scaffolded when it is not there. By default ./portreeve-data, and
+    /// ./portreeve-demo with --demo
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Add six hosts of three teams, some of them in trouble
+    #[arg(long)]
+    pub demo: bool,
+    /// Run without the console; prints one JSON line when ready
+    #[arg(long)]
+    pub no_console: bool,
+    /// Where the SSH server listens, for a new folder
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// The command's page instead of portreeve(1)
+    pub command: Option<String>,
+    /// Write all pages into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub dir: Option<PathBuf>,
+}
+
+/// What can be asked and done, here and over SSH.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// The bastion in a few lines
+    ///
+    /// With --json: {daemon, you, tunnels: {up, degraded, down, awaiting, revoked}, sessions: {hosts, operators}, visitors}
+    Status,
+    /// Tunnels and leases, live or not
+    ///
+    /// With --json: an array of tunnels. FILTER: words that must occur, and comparisons such as team=pay state!=up
+    /// port=201* visitors>0; the fields are port, host, team, service, state, kind, source, session, health, visitors,
+    /// bytes.
+    Tunnels {
+        /// Only rows for which all of these hold
+        filter: Vec<String>,
+    },
+    /// Each team's ranges: who holds what, what is free
+    ///
+    /// With --json: an array of {team, ranges, size, leased, free, next_free, leases}
+    Ports {
+        /// Only this team
+        team: Option<TeamName>,
+    },
+    /// The checks of the services behind the tunnels
+    ///
+    /// With --json: an array of {port, host, team, service, state, health}
+    Health,
+    /// SSH sessions of hosts and operators
+    ///
+    /// With --json: an array of sessions
+    Sessions,
+    /// Visitors connected now
+    ///
+    /// With --json: an array of visitors
+    Visitors {
+        /// Only of this tunnel
+        port: Option<Port>,
+    },
+    /// Search the audit journal, or follow it
+    ///
+    /// With --json: one record a line, as in the journal. `audit verify` checks the journal's chain; to search for that
+    /// word write `audit -- verify`.
+    Audit(Box<AuditArgs>),
+    #[command(about = help("reconnect"), long_about = long_help("reconnect"))]
+    /// See the table of actions.
+    Reconnect {
+        /// Which host
+        host: HostName,
+        /// How long to watch for the redial [default: the daemon's reconnect_wait]
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        wait: Option<Duration>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("revoke"), long_about = long_help("revoke"))]
+    /// See the table of actions.
+    Revoke {
+        /// A host's name, a port, or a key's fingerprint (SHA256:…)
+        #[arg(value_parser = BlockTarget::parse)]
+        target: BlockTarget,
+        /// Why, for the audit and for whoever is refused
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("restore"), long_about = long_help("restore"))]
+    /// See the table of actions.
+    Restore {
+        /// A host's name, a port, or a key's fingerprint (SHA256:…)
+        #[arg(value_parser = BlockTarget::parse)]
+        target: BlockTarget,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("assign"), long_about = long_help("assign"))]
+    /// See the table of actions.
+    Assign {
+        /// Whom
+        host: HostName,
+        /// Which port; the next free one of the team's ranges when absent
+        port: Option<Port>,
+        /// The service's name, e.g. ssh
+        #[arg(long)]
+        service: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("move"), long_about = long_help("move"))]
+    /// See the table of actions.
+    Move {
+        /// The lease's port
+        from: Port,
+        /// Its new port; the next free one when absent
+        to: Option<Port>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("release"), long_about = long_help("release"))]
+    /// See the table of actions.
+    Release {
+        /// The lease's port
+        port: Port,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("cut_visitor"), long_about = long_help("cut_visitor"))]
+    /// See the table of actions.
+    Cut {
+        /// Which, as `portreeve visitors` names it
+        visitor: VisitorId,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("disconnect"), long_about = long_help("disconnect"))]
+    /// See the table of actions.
+    Disconnect {
+        /// Which, as `portreeve sessions` names it
+        session: SessionId,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("reload"), long_about = long_help("reload"))]
+    /// See the table of actions.
+    Reload {
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Would this host or key get this port, and by which rule?
+    ///
+    /// With --json: {allowed, port, rule, steps}. Exit code 1 when it would be refused.
+    Explain {
+        /// A host's name or a key's fingerprint (SHA256:…)
+        #[arg(value_name = "KEY|HOST")]
+        who: String,
+        /// The port it would ask for; 0 or absent for any
+        port: Option<u32>,
+    },
+    /// Where configuration and ledger disagree
+    ///
+    /// With --json: an array of findings. Exit code 1 when there are any.
+    Check {
+        /// Check this file, without a daemon
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Of everything that acts.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Yes {
+    /// Do not ask. Needed for what cuts connections wherever there is no terminal to ask on
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Records of `audit` unless `--limit` says otherwise.
+const DEFAULT_LIMIT: usize = 1_000;
+
+/// Of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Instead of searching.
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
+    /// Go on with new events as they come
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only from then on: 1h, 2days, 2026-01-31, 2026-01-31T14:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub since: Option<Time>,
+    /// Only before then
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub until: Option<Time>,
+    /// Event name or its beginning: auth.failure, auth
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// success, refused or failure
+    #[arg(long, value_parser = outcome)]
+    pub outcome: Option<Outcome>,
+    /// On whose account: an operator's or host's name, visitor, unknown, daemon
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+    /// Host concerned
+    #[arg(long)]
+    pub host: Option<HostName>,
+    /// Team concerned
+    #[arg(long)]
+    pub team: Option<TeamName>,
+    /// Port concerned
+    #[arg(long)]
+    pub port: Option<Port>,
+    /// Only before the event of this number (to page back)
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    /// At most this many, the newest
+    #[arg(long, short = 'n', value_name = "N", default_value_t = DEFAULT_LIMIT)]
+    pub limit: usize,
+    /// A text that occurs anywhere in the record, case ignored
+    pub text: Option<String>,
+}
+
+impl AuditArgs {
+    /// Whether anything but a subcommand was given.
+    #[must_use]
+    pub fn searches(&self) -> bool {
+        let nothing = AuditQuery { limit: Some(DEFAULT_LIMIT), ..AuditQuery::default() };
+        self.follow || self.query() != nothing
+    }
+
+    /// The search.
+    #[must_use]
+    pub fn query(&self) -> AuditQuery {
+        AuditQuery {
+            after: None,
+            before: self.before.map(Seq),
+            since: self.since,
+            until: self.until,
+            event: self.event.clone(),
+            outcome: self.outcome,
+            actor: self.actor.clone(),
+            host: self.host.clone(),
+            team: self.team.clone(),
+            port: self.port,
+            text: self.text.clone(),
+            limit: Some(self.limit),
+        }
+    }
+}
+
+/// Of `audit`, instead of searching.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Prove the journal's chain, or name the first break
+    ///
+    /// With --json: {ok, summary}. Exit code 1 when the chain is broken.
+    Verify {
+        /// Check the journal in this folder, without a daemon
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// The action's line of help; the verb's name where the table has none, which a test forbids.
+fn help(id: &'static str) -> String {
+    let text = action(id).map_or(id, |a| a.help);
+    let mut letters = text.chars();
+    letters.next().map(|c| c.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn long_help(id: &'static str) -> String {
+    let role = action(id).map(|a| format!(" Needs the role {}.", a.role)).unwrap_or_default();
+    format!(
+        "{}.{role}\n\nWith --json: {{seq, summary, ok, lease, revocation}}, seq being the audit event's number.",
+        help(id)
+    )
+}
+
+fn outcome(s: &str) -> Result<Outcome, String> {
+    match s {
+        "success" => Ok(Outcome::Success),
+        "refused" => Ok(Outcome::Refused),
+        "failure" => Ok(Outcome::Failure),
+        _ => Err("write success, refused or failure".to_owned()),
+    }
+}
+
+/// A moment: so long ago, a day (UTC), or RFC 3339.
+fn when(s: &str) -> Result<Time, String> {
+    if let Ok(ago) = humantime::parse_duration(s) {
+        return chrono::TimeDelta::from_std(ago)
+            .ok()
+            .and_then(|d| crate::model::now().checked_sub_signed(d))
+            .ok_or_else(|| format!("{s:?} is too long ago"));
+    }
+    if let Ok(day) = s.parse::<chrono::NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
+    }
+    chrono::DateTime::parse_from_rfc3339(s)
+        .map(|t| t.to_utc())
+        .map_err(|_| format!("{s:?} is not a time: write 1h, 2days, 2026-01-31 or 2026-01-31T14:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::actions::ACTIONS;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_action_has_its_verb_with_its_help_and_every_verb_that_acts_its_action() {
+        for command in [Cli::command(), Line::command()] {
+            for a in ACTIONS {
+                let verb = command.find_subcommand(a.verb).unwrap_or_else(|| panic!("no verb {}", a.verb));
+                assert_eq!(verb.get_about().unwrap().to_string().to_lowercase(), a.help.to_lowercase());
+                assert!(verb.get_arguments().any(|x| x.get_id() == "yes"), "{} can be confirmed", a.verb);
+            }
+            for verb in command.get_subcommands().filter(|c| c.get_arguments().any(|x| x.get_id() == "yes")) {
+                assert!(ACTIONS.iter().any(|a| a.verb == verb.get_name()), "{} is no action", verb.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_ages_days_or_moments() {
+        let hour = crate::model::now() - when("1h").unwrap();
+        assert!((3_600..3_610).contains(&hour.num_seconds()));
+        assert_eq!(when("2026-01-31").unwrap().to_rfc3339(), "2026-01-31T00:00:00+00:00");
+        assert_eq!(when("2026-01-31T09:00:00+09:00").unwrap(), when("2026-01-31").unwrap());
+        assert!(when("yesterday").is_err());
+        assert!(when("9999999999999days").is_err());
+    }
+
+    #[test]
+    fn audit_searches_and_verifies() {
+        let parse = |words: &[&str]| match Cli::try_parse_from([&["portreeve"], words].concat()).unwrap().command {
+            Some(Command::Verb(Verb::Audit(a))) => a,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(parse(&["--json", "audit", "verify"]).command, Some(AuditCommand::Verify { dir: None })));
+        // A script that means the proof must not get a search for the word.
+        for words in
+            [&["audit", "verify", "--json"][..], &["audit", "--json", "verify"], &["audit", "-n", "5", "verify"]]
+        {
+            assert!(parse(words).command.is_some(), "{words:?}");
+        }
+        assert!(!parse(&["audit", "verify"]).searches());
+        assert!(parse(&["audit", "-n", "5", "verify"]).searches());
+        let a = parse(&["audit", "-f", "-n", "5", "--outcome", "refused", "key"]);
+        assert!(a.follow && a.command.is_none());
+        assert_eq!((a.limit, a.outcome, a.text.as_deref()), (5, Some(Outcome::Refused), Some("key")));
+        assert_eq!(parse(&["audit", "--", "verify"]).text.as_deref(), Some("verify"));
+    }
+}

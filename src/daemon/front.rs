@@ -1,0 +1,225 @@
+//! Consoles and commands of operators who come by SSH. They speak the control protocol over a pipe inside the process:
+//! the very same as over the Unix socket, with the same rights and the same audit.
+
+use super::dial::{Dialer, Pipe};
+use crate::audit::{Actor, Context, Event, What};
+use crate::cli::verbs::run_exec;
+use crate::control::client::Client;
+use crate::control::desk::Desk;
+use crate::control::protocol::Identity;
+use crate::control::server::{Api, serve};
+use crate::model::{OperatorName, Role, clean_line};
+use crate::server::{self, OperatorChannel, Output};
+use crate::tunnels::{Registry, Session};
+use crate::ui::{Options, TermEnv, TermIo, UiError};
+use std::sync::{Arc, OnceLock};
+use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+/// Bytes in flight between a console and the desk, each way.
+const PIPE: usize = 256 * 1024;
+
+pub(super) struct Front {
+    registry: Arc<Registry>,
+    runtime: Handle,
+    desk: OnceLock<Arc<Desk>>,
+}
+
+impl Front {
+    pub(super) fn new(registry: Arc<Registry>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self { registry, runtime, desk: OnceLock::new() })
+    }
+
+    /// From now on operators are let in.
+    pub(super) fn open(&self, desk: Arc<Desk>) {
+        let _ = self.desk.set(desk);
+    }
+
+    /// Who this session's operator is, as the configuration has it now.
+    fn identity(&self, s: &Session) -> Identity {
+        let config = self.registry.config();
+        let rights = s.name.parse::<OperatorName>().ok().and_then(|n| config.operators.get(&n).cloned());
+        Identity {
+            name: s.name.clone(),
+            role: rights.as_ref().map_or(Role::Viewer, |r| r.role),
+            // Somebody who is no longer in the configuration sees nothing; the session is being closed.
+            teams: rights.map_or(Some(Vec::new()), |r| r.teams),
+            via: "ssh".to_owned(),
+            source: Some(s.source),
+            fingerprint: Some(s.fingerprint.clone()),
+            session: Some(s.id),
+            uid: None,
+        }
+    }
+
+    fn note(&self, s: &Session, stage: &str) {
+        let what = What::Console { stage: clean_line(stage) };
+        let context = Context { via: Some("ssh".to_owned()), ..s.context() };
+        self.registry.journal.record(Event::success(Actor::Operator(s.name.clone()), what, context));
+    }
+}
+
+impl server::Front for Front {
+    fn console(&self, operator: Arc<Session>, channel: OperatorChannel) {
+        let Some(desk) = self.desk.get().cloned() else { return };
+        let who = self.identity(&operator);
+        self.note(&operator, "open");
+        let end = ConsoleEnd { registry: Arc::clone(&self.registry), operator: Arc::clone(&operator) };
+        // A task of its own: when it panics, one console is gone and the panic is in the log.
+        self.runtime.spawn(async move {
+            let _end = end;
+            tokio::select! {
+                () = show(desk, who, channel) => {}
+                () = operator.ended() => {}
+            }
+        });
+    }
+
+    fn exec(&self, operator: Arc<Session>, line: String, channel: OperatorChannel) {
+        let Some(desk) = self.desk.get().cloned() else { return };
+        let who = self.identity(&operator);
+        self.note(&operator, &line);
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = run(desk, who, line, channel) => {}
+                () = operator.ended() => {}
+            }
+        });
+    }
+}
+
+/// Writes the end of a console down, however it comes.
+struct ConsoleEnd {
+    registry: Arc<Registry>,
+    operator: Arc<Session>,
+}
+
+impl Drop for ConsoleEnd {
+    fn drop(&mut self) {
+        let what = What::Console { stage: "close".to_owned() };
+        let actor = Actor::Operator(self.operator.name.clone());
+        self.registry.journal.record(Event::success(actor, what, self.operator.context()));
+    }
+}
+
+/// A pipe to the desk, with the desk at its other end.
+fn to_desk(desk: &Arc<Desk>, who: &Identity) -> DuplexStream {
+    let (near, far) = tokio::io::duplex(PIPE);
+    tokio::spawn(serve(far, who.clone(), Arc::clone(desk) as Arc<dyn Api>));
+    near
+}
+
+async fn show(desk: Arc<Desk>, who: Identity, channel: OperatorChannel) {
+    let OperatorChannel { mut input, size, screen, env, output } = channel;
+    let Some(screen) = screen else { return };
+    let var = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
+    let env = TermEnv {
+        term: screen.term,
+        colorterm: var("COLORTERM"),
+        no_color: var("NO_COLOR"),
+        // Terminals are UTF-8 today; sshd would send nothing either, and the client's locale is UTF-8 nearly always.
+        locale: var("LC_ALL")
+            .or_else(|| var("LC_CTYPE"))
+            .or_else(|| var("LANG"))
+            .or_else(|| Some("C.UTF-8".to_owned())),
+    };
+    let (keys, input_rx) = mpsc::channel(16);
+    let (frames, mut frames_rx) = mpsc::channel::<Vec<u8>>(1);
+    let (resized, resize) = watch::channel(*size.borrow());
+    let io = TermIo { input: input_rx, resize, output: frames, env };
+    let pipes = Pipe::new(move || to_desk(&desk, &who));
+    let console = crate::ui::run(io, Arc::new(Dialer::new(pipes)), Options::ssh());
+    let typing = async move {
+        while let Some(chunk) = input.recv().await {
+            if keys.send(chunk.to_vec()).await.is_err() {
+                break;
+            }
+        }
+    };
+    let resizing = async move {
+        let mut size = size;
+        while size.changed().await.is_ok() {
+            resized.send_replace(*size.borrow_and_update());
+        }
+        // The console still watches the last size.
+        resized.closed().await;
+    };
+    let screen = &output;
+    let painting = async move {
+        while let Some(frame) = frames_rx.recv().await {
+            if screen.write(frame).await.is_err() {
+                return;
+            }
+        }
+    };
+    let end = {
+        tokio::pin!(typing, resizing, painting);
+        // Boxed so that it, and its end of the frames, can be dropped before the last frame is waited for.
+        let mut console = Box::pin(console);
+        let (mut typed, mut sized, mut painted) = (false, false, false);
+        let end = loop {
+            tokio::select! {
+                end = &mut console => break Some(end),
+                () = &mut typing, if !typed => typed = true,
+                () = &mut resizing, if !sized => sized = true,
+                () = &mut painting, if !painted => {
+                    painted = true;
+                    break None;
+                }
+            }
+        };
+        drop(console);
+        if !painted {
+            painting.await;
+        }
+        end
+    };
+    if let Some(end) = end {
+        finish(output, end).await;
+    }
+}
+
+async fn finish(output: Output, end: Result<crate::ui::Exit, UiError>) {
+    match end {
+        Ok(_) => output.exit(0).await,
+        Err(e) => {
+            let _ = output.error(format!("portreeve: {e}\r\n").into_bytes()).await;
+            output.exit(1).await;
+        }
+    }
+}
+
+async fn run(desk: Arc<Desk>, who: Identity, line: String, channel: OperatorChannel) {
+    let output = channel.output;
+    let (mut out, out_end) = tokio::io::duplex(PIPE);
+    let (mut err, err_end) = tokio::io::duplex(PIPE);
+    let words = async {
+        let code = match Client::connect(to_desk(&desk, &who), "ssh").await {
+            Ok(client) => run_exec(&line, &client, &mut out, &mut err).await,
+            Err(_) => 3,
+        };
+        drop((out, err));
+        code
+    };
+    let copying = async {
+        tokio::join!(copy(out_end, &output, false), copy(err_end, &output, true));
+    };
+    let (code, ()) = tokio::join!(words, copying);
+    output.exit(code.into()).await;
+}
+
+async fn copy(mut from: DuplexStream, to: &Output, error: bool) {
+    let mut buf = vec![0; 32 * 1024];
+    while let Ok(n) = from.read(&mut buf).await {
+        let chunk = buf.get(..n).unwrap_or_default().to_vec();
+        if n == 0 {
+            return;
+        }
+        let written = if error { to.error(chunk).await } else { to.write(chunk).await };
+        if written.is_err() {
+            // Nobody reads; closing the pipe tells the verb.
+            return;
+        }
+    }
+}

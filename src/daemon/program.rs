@@ -1,0 +1,168 @@
+//! What the command line starts: `serve`, `up`, and the console.
+
+use super::dial::{Dialer, Socket};
+use super::{Daemon, FirstTunnel, Options, StartError, log};
+use crate::cli::args::{ServeArgs, UpArgs};
+use crate::cli::{ConsoleArgs, Exit, Hooks};
+use crate::config::{Config, scaffold};
+use crate::control::client::Client;
+use crate::ui;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Ends with this when the daemon could not start (`sysexits.h`: EX_CONFIG), so that systemd can be told not to retry.
+const EX_CONFIG: u8 = 78;
+/// Ends with this when something of the machine was missing.
+const EX_UNAVAILABLE: u8 = 7;
+
+/// The program's hooks.
+#[must_use]
+pub fn hooks() -> Hooks {
+    Hooks { serve, up, console, check_config, verify_journal }
+}
+
+fn say(line: &str) {
+    // Nobody there to read it is no reason to fail.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn failed(e: &StartError) -> ExitCode {
+    say(&format!("portreeve: {e}"));
+    ExitCode::from(if matches!(e, StartError::Config(_)) { EX_CONFIG } else { EX_UNAVAILABLE })
+}
+
+fn announce(daemon: &Daemon) {
+    if let Ok(line) = serde_json::to_string(daemon.ready()) {
+        let mut out = std::io::stdout().lock();
+        // A closed pipe does not stop a daemon.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+fn serve(args: &ServeArgs) -> ExitCode {
+    match Daemon::start(&args.config, Options::default()) {
+        Ok(daemon) => {
+            announce(&daemon);
+            daemon.run();
+            ExitCode::SUCCESS
+        }
+        Err(e) => failed(&e),
+    }
+}
+
+fn up(args: &UpArgs) -> ExitCode {
+    let data = match (&args.data, args.demo) {
+        (Some(data), _) => data.clone(),
+        // The demo's hosts do not belong among real ones.
+        (None, true) => PathBuf::from("portreeve-demo"),
+        (None, false) => PathBuf::from("portreeve-data"),
+    };
+    let made = match scaffold::ensure(&data, args.listen) {
+        Ok(made) => made,
+        Err(e) => {
+            say(&format!("portreeve: {e}"));
+            return ExitCode::from(EX_UNAVAILABLE);
+        }
+    };
+    if args.demo
+        && let Err(e) = crate::demo::prepare(&made.config, made.created)
+    {
+        say(&format!("portreeve: {e}"));
+        return ExitCode::from(EX_UNAVAILABLE);
+    }
+    let console = !args.no_console;
+    if console && !std::io::stdout().is_terminal() {
+        say("portreeve: the console needs a terminal; use --no-console to run without it");
+        return ExitCode::from(2);
+    }
+    let config = made.config.clone();
+    if console && let Some(socket) = running(&config) {
+        say("portreeve: a daemon runs in this folder already; this is its console");
+        return open_console(socket);
+    }
+    let options = Options {
+        quiet: console.then(|| data.join("log")),
+        first_tunnel: Some(FirstTunnel(Box::new(move |ssh| made.first_tunnel(ssh)))),
+    };
+    let daemon = match Daemon::start(&config, options) {
+        Ok(d) => d,
+        Err(e) => return failed(&e),
+    };
+    if args.demo
+        && let Some(ssh) = daemon.ready().ssh.first()
+        && let Err(e) = crate::demo::play(*ssh, config.parent().unwrap_or(Path::new(".")))
+    {
+        say(&format!("portreeve: {e}"));
+    }
+    if !console {
+        announce(&daemon);
+        daemon.run();
+        return ExitCode::SUCCESS;
+    }
+    let socket = daemon.ready().control.clone();
+    let stop = daemon.stopper();
+    let running = std::thread::spawn(move || daemon.run());
+    let code = open_console(socket);
+    stop.ask("the console was left");
+    if running.join().is_err() {
+        say("portreeve: the daemon did not stop in order; see its log");
+        return ExitCode::from(EX_UNAVAILABLE);
+    }
+    say(&format!(
+        "portreeve: the bastion stopped with its console; to keep it running: portreeve serve --config {}",
+        config.display()
+    ));
+    code
+}
+
+/// The control socket, if a daemon of this configuration answers on it.
+fn running(config: &Path) -> Option<PathBuf> {
+    let socket = Config::load(config).ok()?.control.socket;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(Client::connect_unix(&socket, "up")).is_ok().then_some(socket)
+}
+
+fn console(args: &ConsoleArgs) -> ExitCode {
+    open_console(args.socket.clone())
+}
+
+fn open_console(socket: PathBuf) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(r) => r,
+        Err(e) => {
+            say(&format!("portreeve: the console cannot start: {e}"));
+            return ExitCode::from(EX_UNAVAILABLE);
+        }
+    };
+    let shown = runtime.block_on(async {
+        // A daemon that is not there is said before the screen is taken; one that goes away later is waited for.
+        let first = Client::connect_unix(&socket, "console").await.map_err(|e| (Exit::from(&e), e.to_string()))?;
+        drop(first);
+        let shown = ui::local::run(Arc::new(Dialer::new(Socket(socket))), ui::Options::local()).await;
+        shown.map_err(|e| (Exit::Usage, e.to_string()))
+    });
+    // The thread that reads keys may still wait for one.
+    runtime.shutdown_background();
+    match shown {
+        Ok(_) => ExitCode::SUCCESS,
+        Err((exit, why)) => {
+            say(&format!("portreeve: {why}"));
+            ExitCode::from(exit.code())
+        }
+    }
+}
+
+fn check_config(path: &Path) -> Vec<String> {
+    let config = match Config::load(path) {
+        Ok(c) => c,
+        Err(e) => return e.to_string().lines().map(str::to_owned).collect(),
+    };
+    log::check_level(&config.log.level).err().map(|e| e.to_string()).into_iter().collect()
+}
+
+fn verify_journal(dir: &Path) -> Result<(bool, String), String> {
+    let report = crate::audit::verify(dir).map_err(|e| e.to_string())?;
+    Ok((report.is_ok(), report.to_string()))
+}
