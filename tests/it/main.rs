@@ -1,0 +1,22 @@
+//! Integration tests: the real binary with real OpenSSH clients, sshd, nginx and autossh.
+//!
+//! One binary, so that it links once; run it with `cargo nextest run --test it`, where each test is a process of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+#![allow(missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod actions;
+mod config;
+mod console;
+mod crash;
+mod harness;
+mod leases;
+mod lifecycle;
+mod limits;
+mod operators;
+mod patterns;
+mod reach;
+mod refusals;
+mod transfer;
