@@ -26,7 +26,7 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// The daemon's control socket [default: ./portreeve-data/control.sock if there is one, else
+    /// The daemon's control socket [default: ./portreeve-data/state/control.sock or the demo's if there is one, else
     /// /run/portreeve/control.sock]
     #[arg(long, global = true, value_name = "FILE", env = "PORTREEVE_SOCKET", hide_env_values = true)]
     pub socket: Option<PathBuf>,

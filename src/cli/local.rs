@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 /// Where `portreeve up` puts the socket, under the folder it is run in.
 pub(super) const TRIAL_SOCKET: &str = "portreeve-data/state/control.sock";
+/// Where `portreeve up --demo` puts it.
+const DEMO_SOCKET: &str = "portreeve-demo/state/control.sock";
 /// Where the service has it.
 pub(super) const SYSTEM_SOCKET: &str = "/run/portreeve/control.sock";
 
@@ -19,8 +21,8 @@ pub(super) fn socket(named: Option<&Path>, here: &Path) -> PathBuf {
     if let Some(path) = named {
         return path.to_owned();
     }
-    let trial = here.join(TRIAL_SOCKET);
-    if trial.exists() { trial } else { PathBuf::from(SYSTEM_SOCKET) }
+    let tried = [TRIAL_SOCKET, DEMO_SOCKET].map(|s| here.join(s));
+    tried.into_iter().find(|s| s.exists()).unwrap_or_else(|| PathBuf::from(SYSTEM_SOCKET))
 }
 
 /// Runs one verb with standard output and error as its sinks.

@@ -97,6 +97,9 @@ impl Drop for Inner {
     }
 }
 
+/// How long a daemon has to answer the first request.
+const HELLO_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Who waits for what.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -120,7 +123,11 @@ impl Client {
     /// [`ClientError`] that says what to do: no socket, nobody behind it, not allowed, another version.
     pub async fn connect_unix(path: &Path, name: &str) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(path).await.map_err(|e| connect_error(path, e))?;
-        Self::connect(stream, name).await
+        // A daemon that hangs, or was stopped, still has its socket.
+        match tokio::time::timeout(HELLO_WAIT, Self::connect(stream, name)).await {
+            Ok(client) => client,
+            Err(_) => Err(ClientError::Closed(format!(": it said nothing for {} s", HELLO_WAIT.as_secs()))),
+        }
     }
 
     /// Says hello over a stream that is already there.

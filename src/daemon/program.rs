@@ -157,7 +157,7 @@ fn open_console(socket: PathBuf) -> ExitCode {
 fn check_config(path: &Path) -> Vec<String> {
     let config = match Config::load(path) {
         Ok(c) => c,
-        Err(e) => return e.to_string().lines().map(str::to_owned).collect(),
+        Err(e) => return e.problems.iter().map(ToString::to_string).collect(),
     };
     log::check_level(&config.log.level).err().map(|e| e.to_string()).into_iter().collect()
 }

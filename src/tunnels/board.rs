@@ -173,7 +173,7 @@ impl Registry {
             .map(|(port, lease)| {
                 let revoked = blocked_ports.get(&port).or_else(|| blocks.get(lease.host.as_str())).copied();
                 let live = state.tunnels.get(&port);
-                let past = state.past.get(&port);
+                let past = state.past.get(&port).filter(|p| p.host == lease.host);
                 let session = present.get(lease.host.as_str()).copied();
                 let row = match live {
                     Some(t) => live_row(t, past),
@@ -249,7 +249,7 @@ fn idle_row(
     let (state, state_since, warning) = match (session, past) {
         (Some(s), _) if now() - s.since > chrono::TimeDelta::from_std(ASKING).unwrap_or_default() && expected => (
             TunnelState::Awaiting,
-            s.since,
+            s.since.max(lease.since),
             Some(format!("host {} is connected but did not ask for this port (-R {}:…)", lease.host, lease.port)),
         ),
         (None, Some(p)) | (Some(_), Some(p)) => (TunnelState::Down, p.obituary.at, None),

@@ -26,6 +26,8 @@ const FOREIGN: Duration = Duration::from_secs(300);
 /// The last life of a tunnel that is no more.
 #[derive(Debug, Clone)]
 pub struct Past {
+    /// Whose it was. The port may be another host's by now.
+    pub host: HostName,
     /// Why it ended.
     pub obituary: ObituaryView,
     /// Where its host was.
@@ -296,6 +298,7 @@ impl Registry {
         let to_visitors = tunnel.tally.to_visitor.load(Ordering::Relaxed);
         let visitors_total = tunnel.visitors_total.load(Ordering::Relaxed);
         let past = Past {
+            host: tunnel.lease.host.clone(),
             obituary: ObituaryView {
                 at: now(),
                 obituary: obituary.clone(),
