@@ -19,7 +19,7 @@ use crate::control::unix::{BindError, UnixServer};
 use crate::health;
 use crate::server::{Server, ServerError};
 use crate::store::{SqliteStore, StoreError, StoreHandle};
-use crate::tunnels::Registry;
+use crate::tunnels::{By, Registry};
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
@@ -252,11 +252,9 @@ async fn serve_control(socket: UnixServer, desk: Arc<Desk>, registry: Arc<Regist
 fn started(registry: &Registry) {
     let what = What::DaemonStart { version: env!("CARGO_PKG_VERSION").to_owned() };
     registry.journal.record(Event::success(Actor::Daemon, what, Context::default()));
-    for conflict in registry.conflicts() {
-        let conflict = conflict.sentence;
+    let by = By { actor: Actor::Daemon, via: None };
+    for conflict in reload::record_conflicts(registry, &by) {
         tracing::warn!(conflict, "configuration and ledger disagree");
-        let what = What::ConfigConflict { conflict: conflict.clone() };
-        registry.journal.record(Event::failure(Actor::Daemon, what, &conflict, Context::default()));
     }
 }
 

@@ -54,11 +54,7 @@ impl Reloader for Reload {
                 server.reconfigure(&new);
             }
             changes.extend(diff.needs_restart().into_iter().map(|k| format!("{k} needs a restart to take effect")));
-            for conflict in registry.conflicts().into_iter().map(|c| c.sentence) {
-                let what = What::ConfigConflict { conflict: conflict.clone() };
-                registry.journal.record(Event::failure(by.actor.clone(), what, &conflict, context()));
-                changes.push(conflict);
-            }
+            changes.extend(record_conflicts(&registry, &by));
             let what = What::ConfigReload { changes: changes.clone() };
             let seq = registry
                 .journal
@@ -68,4 +64,15 @@ impl Reloader for Reload {
             Ok((seq, changes))
         })
     }
+}
+
+/// Writes down where configuration and ledger disagree, and gives it back, a sentence each.
+pub(super) fn record_conflicts(registry: &Registry, by: &By) -> Vec<String> {
+    let conflicts: Vec<String> = registry.conflicts().into_iter().map(|c| c.sentence).collect();
+    for conflict in &conflicts {
+        let what = What::ConfigConflict { conflict: conflict.clone() };
+        let context = Context { via: by.via.clone(), ..Context::default() };
+        registry.journal.record(Event::failure(by.actor.clone(), what, conflict, context));
+    }
+    conflicts
 }

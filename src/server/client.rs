@@ -5,7 +5,6 @@
 //! affair: writing a new lease, and probing an older session of the same host for a takeover.
 
 use super::Shared;
-use super::carrier::halves;
 use super::front::{Door, Screen};
 use super::stream::Ident;
 use crate::audit::{Actor, Context, Event, What};
@@ -483,9 +482,4 @@ fn clamp(columns: u32, rows: u32) -> (u16, u16) {
     let columns = if columns == 0 { 80 } else { columns };
     let rows = if rows == 0 { 24 } else { rows };
     (fit(columns, 500), fit(rows, 200))
-}
-
-/// Used by `visit`: what an operator's own SSH channel looks like to the relay.
-pub(super) fn operator_halves(channel: Channel<Msg>) -> (super::carrier::ChannelReader, super::carrier::ChannelWriter) {
-    halves(channel)
 }

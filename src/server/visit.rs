@@ -1,7 +1,7 @@
 //! An operator's `ssh -J`, `-W` or `-L` to a tunnel: their channel on one side, the tunnel's task on the other.
 
+use super::carrier::halves;
 use super::client::Client;
-use super::client::operator_halves;
 use crate::model::{OperatorName, Port, Role, clean};
 use crate::tunnels::carrier::HostWriter;
 use crate::tunnels::{Caller, End, Pipe, RelayLimits, Session, Tally, Tunnel, TunnelOrder, relay, settle_within};
@@ -43,7 +43,7 @@ pub(super) async fn visit(
         Ok(Err(_)) | Err(_) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
     };
     reply.accept().await;
-    let (mut reader, writer) = operator_halves(channel);
+    let (mut reader, writer) = halves(channel);
     // The tunnel counts the bytes; here nobody reads the counters.
     let tallies = [Tally::default(), Tally::default()];
     let [a, b] = &tallies;
