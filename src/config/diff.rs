@@ -337,6 +337,7 @@ fn settings(c: &Config) -> Settings {
     let super::SshConfig {
         listen: _,
         host_keys: _,
+        ciphers,
         keepalive_interval,
         keepalive_count,
         send_timeout,
@@ -352,6 +353,7 @@ fn settings(c: &Config) -> Settings {
     let super::HealthConfig { interval, timeout, rise, fall } = health;
     vec![
         ("bastion.name", name.clone()),
+        ("ssh.ciphers", ciphers.as_ref().map_or_else(|| "what suits the processor".to_owned(), |c| list(c))),
         ("ssh.keepalive_interval", time(*keepalive_interval)),
         ("ssh.keepalive_count", keepalive_count.to_string()),
         ("ssh.send_timeout", time(*send_timeout)),

@@ -58,6 +58,7 @@ pub const SSH: SectionKeys = SectionKeys {
     keys: &[
         value("listen", "[\"127.0.0.1:2222\"]"),
         value("host_keys", "[\"ssh_host_ed25519_key\", \"ssh_host_rsa_key\"]"),
+        words("ciphers", "what suits the processor"),
         value("keepalive_interval", "\"15s\""),
         value("keepalive_count", "3"),
         value("send_timeout", "\"30s\""),

@@ -1,6 +1,7 @@
 //! `portreeve.toml`: what may connect, and how. Read, checked as a whole, and then never changed: a reload makes a new
 //! [`Config`] and a [`Diff`] between the two.
 
+mod cipher;
 mod diff;
 pub mod host_keys;
 pub mod keys;
@@ -17,6 +18,7 @@ mod sections;
 pub mod shell;
 mod values;
 
+pub use cipher::Cipher;
 pub use diff::{Diff, HostChange, OperatorChange, Scope, SettingChange, TeamChange};
 pub use lookup::account_of;
 pub use problem::{ConfigError, Problem};

@@ -1,5 +1,6 @@
 //! The configuration as the rest of the daemon sees it: complete, checked, every path absolute, every default filled in.
 
+use super::cipher::Cipher;
 use crate::model::{BindPolicy, CheckKind, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
@@ -67,6 +68,8 @@ pub struct SshConfig {
     pub listen: Vec<SocketAddr>,
     /// `host_keys`: private key files (OpenSSH format), ed25519 and rsa.
     pub host_keys: Vec<PathBuf>,
+    /// `ciphers`: those offered, none other; the server's own choice when absent.
+    pub ciphers: Option<Vec<Cipher>>,
     /// `keepalive_interval`, default 15 s: silence after which the host is asked for a sign of life.
     pub keepalive_interval: Duration,
     /// `keepalive_count`, default 3: a host silent for interval × count is dead.

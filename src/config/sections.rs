@@ -1,5 +1,6 @@
 //! The sections of settings: everything but teams, hosts and operators. Each key's default stands here, once.
 
+use super::cipher::{Cipher, cipher};
 use super::keys;
 use super::problem::{Report, Span};
 use super::reader::{Item, Table};
@@ -69,6 +70,7 @@ pub(super) fn ssh<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Pa
     SshConfig {
         listen: listen(report, &t),
         host_keys: host_keys.unwrap_or_else(|| vec![base.join("ssh_host_ed25519_key"), base.join("ssh_host_rsa_key")]),
+        ciphers: ciphers(report, &t),
         keepalive_interval,
         keepalive_count: t.count("keepalive_count", 100, 3),
         send_timeout: t.duration("send_timeout", seconds(30)),
@@ -79,6 +81,15 @@ pub(super) fn ssh<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Pa
         reconnect_wait: t.duration("reconnect_wait", seconds(60)),
         drain: t.duration("drain", seconds(5)),
     }
+}
+
+fn ciphers<'a>(report: &'a Report<'a>, ssh: &Table<'a>) -> Option<Vec<Cipher>> {
+    let item = ssh.item("ciphers")?;
+    let items = item.list();
+    if items.is_empty() {
+        report.add(&item.at, "`ssh.ciphers` is empty: nobody could connect", "name one, or leave the key out");
+    }
+    Some(items.iter().filter_map(|i| i.parsed("write the cipher's name in quotes", cipher)).collect())
 }
 
 fn listen<'a>(report: &'a Report<'a>, ssh: &Table<'a>) -> Vec<SocketAddr> {

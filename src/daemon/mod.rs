@@ -3,6 +3,7 @@
 mod dial;
 mod front;
 mod log;
+mod memory;
 mod program;
 mod reload;
 mod signals;
@@ -122,6 +123,7 @@ impl Daemon {
     /// # Errors
     /// [`StartError`] with what is wrong and what to do.
     pub fn start(config_path: &Path, options: Options) -> Result<Self, StartError> {
+        memory::keep_what_is_freed();
         let config = Arc::new(Config::load(config_path)?);
         let log = log::start(&config, options.quiet.as_deref())?;
         signals::raise_file_limit();

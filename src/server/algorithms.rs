@@ -1,6 +1,6 @@
 //! What is offered: nothing weak, ML-KEM first.
 
-use crate::config::{Config, SshConfig};
+use crate::config::{Cipher, Config, SshConfig};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
 use std::borrow::Cow;
@@ -80,7 +80,8 @@ const CIPHERS_SOFT: &[cipher::Name] = &[
 
 const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
 
-fn ciphers() -> &'static [cipher::Name] {
+/// What is offered where the configuration names nothing.
+fn suitable_ciphers() -> &'static [cipher::Name] {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
     let fast = std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
     #[cfg(target_arch = "aarch64")]
@@ -88,6 +89,18 @@ fn ciphers() -> &'static [cipher::Name] {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
     let fast = false;
     if fast { CIPHERS_AES } else { CIPHERS_SOFT }
+}
+
+fn ciphers(chosen: Option<&[Cipher]>) -> Cow<'static, [cipher::Name]> {
+    let name = |c: &Cipher| match c {
+        Cipher::ChaCha20Poly1305 => cipher::CHACHA20_POLY1305,
+        Cipher::Aes128Gcm => cipher::AES_128_GCM,
+        Cipher::Aes256Gcm => cipher::AES_256_GCM,
+        Cipher::Aes128Ctr => cipher::AES_128_CTR,
+        Cipher::Aes192Ctr => cipher::AES_192_CTR,
+        Cipher::Aes256Ctr => cipher::AES_256_CTR,
+    };
+    chosen.map_or(Cow::Borrowed(suitable_ciphers()), |cs| cs.iter().map(name).collect())
 }
 
 /// The library's configuration for ours.
@@ -107,7 +120,7 @@ pub fn russh_config(config: &Config, keys: Vec<PrivateKey>) -> Arc<russh::server
         preferred: Preferred {
             kex: Cow::Borrowed(KEX),
             key: Cow::Borrowed(KEYS),
-            cipher: Cow::Borrowed(ciphers()),
+            cipher: ciphers(config.ssh.ciphers.as_deref()),
             mac: Cow::Borrowed(MACS),
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::DEFAULT

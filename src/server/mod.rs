@@ -1,6 +1,7 @@
 //! The embedded SSH server: accept loops, the handshake's limits, authentication, forwarding requests, and the channels
 //! of operators. The only folder that knows the SSH library.
 
+mod ahead;
 mod algorithms;
 mod carrier;
 mod client;

@@ -3,6 +3,7 @@
 //! The library owns its session's task and gives no way to end it that works in every state (a disconnect queues behind
 //! data). It does not own the stream.
 
+use super::ahead::ReadAhead;
 use crate::model::{Obituary, ObituaryCause};
 use crate::tunnels::Vital;
 use std::io;
@@ -39,6 +40,7 @@ impl Ident {
 
 pub(super) struct SessionStream {
     inner: TcpStream,
+    ahead: ReadAhead,
     vital: Arc<Vital>,
     ident: Arc<Ident>,
     first: Vec<u8>,
@@ -47,7 +49,7 @@ pub(super) struct SessionStream {
 
 impl SessionStream {
     pub(super) fn new(inner: TcpStream, vital: Arc<Vital>, ident: Arc<Ident>) -> Self {
-        Self { inner, vital, ident, first: Vec::new(), blocked: false }
+        Self { inner, ahead: ReadAhead::default(), vital, ident, first: Vec::new(), blocked: false }
     }
 
     fn sniff(&mut self, bytes: &[u8]) {
@@ -91,7 +93,8 @@ impl AsyncRead for SessionStream {
             return Poll::Ready(Err(poisoned()));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let me = &mut *self;
+        let result = me.ahead.poll_read(&mut me.inner, cx, buf);
         if let Poll::Ready(Ok(())) = &result {
             let new = buf.filled().get(before..).unwrap_or_default();
             if !new.is_empty() {
