@@ -194,6 +194,12 @@ pub enum What {
     /// A visitor was turned away.
     #[serde(rename = "visitor.refused")]
     VisitorRefused {},
+    /// A visitor reads, but so slowly that its host's session is made to wait for it. Once for each visitor.
+    #[serde(rename = "visitor.slows")]
+    VisitorSlows {
+        /// Bytes that waited for it when that began.
+        waiting: u64,
+    },
     /// A visitor's connection ended.
     #[serde(rename = "visitor.close")]
     VisitorClose {
@@ -336,6 +342,7 @@ impl Event {
             What::ForwardEnd { .. } => "forward.end",
             What::VisitorOpen {} => "visitor.open",
             What::VisitorRefused {} => "visitor.refused",
+            What::VisitorSlows { .. } => "visitor.slows",
             What::VisitorClose { .. } => "visitor.close",
             What::HealthChange { .. } => "health.change",
             What::LeaseGranted { .. } => "lease.granted",

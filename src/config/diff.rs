@@ -4,6 +4,7 @@ use super::schema::{Config, Host, HostKey, Operator, Team};
 use crate::model::{BindPolicy, HostName, OperatorName, Port, PortRange, Role, TeamName};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// From one configuration to the next. Where the file was read from, and when, is no difference.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,6 +69,8 @@ pub struct TeamChange {
     pub ranges: Option<(Vec<PortRange>, Vec<PortRange>)>,
     /// Whether whom to call changed.
     pub contact_changed: bool,
+    /// From which stall timeout of its own to which.
+    pub stall_timeout: Option<(Option<Duration>, Option<Duration>)>,
 }
 
 /// A changed operator.
@@ -265,12 +268,14 @@ impl TeamChange {
             visitors_added: cloned(&b.visitors, &a.visitors),
             ranges: changed(&sorted(&a.ports), &sorted(&b.ports)),
             contact_changed: a.contact != b.contact,
+            stall_timeout: changed(&a.stall_timeout, &b.stall_timeout),
         };
         let same = change.bind.is_none()
             && change.visitors_removed.is_empty()
             && change.visitors_added.is_empty()
             && change.ranges.is_none()
-            && !change.contact_changed;
+            && !change.contact_changed
+            && change.stall_timeout.is_none();
         (!same).then_some(change)
     }
 
@@ -283,6 +288,10 @@ impl TeamChange {
         if self.contact_changed {
             out.push(format!("team {team}: contact changed"));
         }
+        let own = |d: &Option<Duration>| d.map_or_else(|| "as in [relay]".to_owned(), time);
+        out.extend(
+            self.stall_timeout.iter().map(|(a, b)| format!("team {team}: stall_timeout {} → {}", own(a), own(b))),
+        );
     }
 }
 
@@ -321,7 +330,7 @@ impl OperatorChange {
 
 type Settings = Vec<(&'static str, String)>;
 
-fn time(d: std::time::Duration) -> String {
+fn time(d: Duration) -> String {
     humantime::format_duration(d).to_string()
 }
 

@@ -106,7 +106,13 @@ pub const HEALTH: SectionKeys = SectionKeys {
 /// `[teams.NAME]`.
 pub const TEAM: SectionKeys = SectionKeys {
     title: "teams.NAME",
-    keys: &[required("ports"), value("bind", "\"loopback\""), words("visitors", "none"), words("contact", "none")],
+    keys: &[
+        required("ports"),
+        value("bind", "\"loopback\""),
+        words("visitors", "none"),
+        words("contact", "none"),
+        words("stall_timeout", "as in `[relay]`"),
+    ],
 };
 
 /// `[hosts.NAME]`.

@@ -2,6 +2,7 @@
 
 use super::schema::{Config, HealthConfig, Operator, Principal, Service, Team};
 use crate::model::{CheckKind, HostName, OperatorName, Port, TeamName};
+use std::time::Duration;
 
 impl Config {
     /// The team that owns a host.
@@ -33,6 +34,12 @@ impl Config {
             Some(s) => (s.check, s.health.clone().unwrap_or_else(|| self.health.clone())),
             None => (h.check, self.health.clone()),
         }
+    }
+
+    /// How long a visitor of the team's tunnels may take nothing while bytes wait for it.
+    #[must_use]
+    pub fn stall_timeout(&self, team: &TeamName) -> Duration {
+        self.teams.get(team).and_then(|t| t.stall_timeout).unwrap_or(self.relay.stall_timeout)
     }
 
     /// Whose a key is, by its fingerprint (`SHA256:…`).

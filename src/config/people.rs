@@ -110,7 +110,10 @@ pub(super) fn teams(item: Option<&Item<'_>>) -> Vec<(TeamName, TeamEntry)> {
             );
         }
         let contact = t.text("contact", "write whom to call, in quotes").map(|c| crate::model::clean_line(&c));
-        let team = Team { ports: ranges.iter().map(|r| r.value).collect(), bind, visitors, contact };
+        let stall_timeout =
+            t.item("stall_timeout").and_then(|i| i.parsed("write a duration, such as \"60s\"", values::duration));
+        let ports = ranges.iter().map(|r| r.value).collect();
+        let team = Team { ports, bind, visitors, contact, stall_timeout };
         (name, TeamEntry { ranges, team })
     };
     named::<TeamName>(item, "team", &keys::TEAM).into_iter().map(each).collect()

@@ -156,6 +156,8 @@ pub struct Team {
     pub visitors: Vec<IpNet>,
     /// `contact`: whom to call.
     pub contact: Option<String>,
+    /// `stall_timeout`: for its visitors, in place of `[relay]`'s. See [`Config::stall_timeout`].
+    pub stall_timeout: Option<Duration>,
 }
 
 /// A host.

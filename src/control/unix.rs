@@ -2,13 +2,13 @@
 
 use super::protocol::{ApiError, ErrorCode, Identity};
 use super::server::{Api, refuse, serve};
+use crate::model::AcceptTrouble;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -122,19 +122,24 @@ impl UnixServer {
     {
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
-        let mut pause = Backoff::default();
+        let mut trouble = AcceptTrouble::default();
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
+                Err(e) if AcceptTrouble::is_of_one_connection(&e) => continue,
                 Err(error) => {
-                    // Mostly EMFILE: accepting again at once would only burn the processor.
-                    let wait = pause.next();
-                    tracing::warn!(%error, ?wait, socket = %self.path.display(), "control connection not accepted");
-                    tokio::time::sleep(wait).await;
+                    let wait = trouble.failed();
+                    if wait.first {
+                        tracing::warn!(%error, socket = %self.path.display(), "cannot accept control connections; they wait");
+                    }
+                    tokio::time::sleep(wait.pause).await;
                     continue;
                 }
             };
-            pause = Backoff::default();
+            if let Some(over) = trouble.over() {
+                let seconds = over.lasted.as_secs_f64();
+                tracing::info!(failures = over.failures, seconds, "control connections are accepted again");
+            }
             while connections.try_join_next().is_some() {}
             let who = peer(&stream).and_then(|cred| {
                 identify(cred).map_err(|why| {
@@ -197,28 +202,4 @@ fn peer(stream: &UnixStream) -> Result<PeerCred, ApiError> {
         ApiError::new(ErrorCode::Forbidden, format!("the kernel does not say who you are (peer credentials): {e}"))
     })?;
     Ok(PeerCred { uid: cred.uid(), gid: cred.gid(), pid: cred.pid() })
-}
-
-/// Waits between failed accepts: 50 ms, doubled up to one second.
-#[derive(Debug, Default)]
-struct Backoff(u32);
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let wait = Duration::from_millis(50) * 2_u32.pow(self.0.min(5));
-        self.0 += 1;
-        wait.min(Duration::from_secs(1))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failed_accepts_are_retried_ever_more_slowly_up_to_a_second() {
-        let mut b = Backoff::default();
-        let waits: Vec<u128> = (0..7).map(|_| b.next().as_millis()).collect();
-        assert_eq!(waits, [50, 100, 200, 400, 800, 1000, 1000]);
-    }
 }

@@ -1,11 +1,13 @@
 //! The vocabulary: ids, ports and ranges, states, times and the pictures of them. No I/O.
 
+mod accept;
 mod ids;
 mod ports;
 mod state;
 mod text;
 mod view;
 
+pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
 pub use ports::{Port, PortError, PortRange};
 pub use state::{

@@ -298,7 +298,8 @@ impl Handler for Client {
         match target {
             Ok((operator, tunnel)) => {
                 let limits = self.shared.registry.limits();
-                tokio::spawn(super::visit::visit(operator, tunnel, channel, reply, limits));
+                let stall = self.shared.registry.config().stall_timeout(&tunnel.lease.team);
+                tokio::spawn(super::visit::visit(operator, tunnel, channel, reply, limits, stall));
             }
             Err(rule) => {
                 ssh.debug(true, &format!("portreeve: {rule}"), "en")?;

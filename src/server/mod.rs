@@ -17,6 +17,7 @@ pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
 
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Config;
+use crate::model::AcceptTrouble;
 use crate::tunnels::Registry;
 use arc_swap::ArcSwap;
 use russh::keys::PrivateKey;
@@ -227,19 +228,24 @@ fn carry(shared: &Arc<Shared>, listeners: Vec<std::net::TcpListener>, mut stop: 
 
 /// Accepts until dropped. Errors such as "too many open files" make it wait, never end.
 async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    let mut pause = Duration::from_millis(10);
+    let mut trouble = AcceptTrouble::default();
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                pause = Duration::from_millis(10);
+                if let Some(over) = trouble.over() {
+                    let seconds = over.lasted.as_secs_f64();
+                    tracing::info!(failures = over.failures, seconds, "connections are accepted again");
+                }
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 admit(&shared, socket, peer);
             }
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(e) if AcceptTrouble::is_of_one_connection(&e) => {}
             Err(e) => {
-                tracing::warn!(error = %e, pause_ms = pause.as_millis(), "cannot accept connections; waiting");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
+                let wait = trouble.failed();
+                if wait.first {
+                    tracing::warn!(error = %e, "cannot accept connections; they wait");
+                }
+                tokio::time::sleep(wait.pause).await;
             }
         }
     }

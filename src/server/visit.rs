@@ -4,7 +4,9 @@ use super::carrier::halves;
 use super::client::Client;
 use crate::model::{OperatorName, Port, Role, clean};
 use crate::tunnels::carrier::HostWriter;
-use crate::tunnels::{Caller, End, Pipe, RelayLimits, Session, Tally, Tunnel, TunnelOrder, relay, settle_within};
+use crate::tunnels::{
+    Caller, End, Pipe, RelayLimits, Session, Tally, Terms, Tunnel, TunnelOrder, relay, settle_within,
+};
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub(super) async fn visit(
     channel: Channel<Msg>,
     reply: ChannelOpenHandle,
     limits: Arc<RelayLimits>,
+    stall: Duration,
 ) {
     let (mut near, far) = tokio::io::duplex(PIPE);
     let caller = Caller {
@@ -47,8 +50,14 @@ pub(super) async fn visit(
     // The tunnel counts the bytes; here nobody reads the counters.
     let tallies = [Tally::default(), Tally::default()];
     let [a, b] = &tallies;
+    // This way round it is the tunnel that may be slow to take, and the operator's session that waits for it.
+    let slows = |waiting| {
+        let (port, session) = (tunnel.port(), operator.id);
+        tracing::warn!(visitor = %id, %port, %session, waiting, "a tunnel slows its operator's session");
+    };
+    let terms = Terms { limits: &limits, stall, vital: &operator.vital, slows: &slows };
     let end = tokio::select! {
-        end = relay(&mut near, &mut reader, &writer, [a, b], &limits) => end,
+        end = relay(&mut near, &mut reader, &writer, [a, b], &terms) => end,
         // Closed at once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.
         () = cut.notified() => {
             drop(near);

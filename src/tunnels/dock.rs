@@ -4,10 +4,10 @@ use super::carrier::{Carrier, FromHost, HostReader, HostWriter, OpenError};
 use super::forward::Grant;
 use super::live::{Caller, CheckFailure, Tunnel, TunnelOrder, Visitor};
 use super::registry::Registry;
-use super::relay::{End, Tally, VisitorStream, relay, settle};
+use super::relay::{End, Tally, Terms, VisitorStream, relay, settle};
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Config;
-use crate::model::{CheckKind, LinkLayer, Obituary, Port, VisitorId, now};
+use crate::model::{AcceptTrouble, CheckKind, LinkLayer, Obituary, Port, VisitorId, now};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::collections::HashMap;
@@ -22,6 +22,10 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Connections the kernel holds for a tunnel until they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// What the kernel may hold unsent for a visitor, bytes. By default it takes megabytes, and tells of room only when a
+/// third of it is free: one could not see how fast a visitor reads, and each stalled one would cost that memory.
+const UNSENT: u32 = 128 * 1024;
 
 /// An idle visitor whose machine has vanished would hold its place for ever.
 const VISITOR_KEEPALIVE: TcpKeepalive =
@@ -143,20 +147,24 @@ async fn stopped(stop: &mut watch::Receiver<Option<Obituary>>) -> Obituary {
 
 /// Accepts until dropped. Out of file descriptors it backs off instead of spinning.
 async fn accept(listener: TcpListener, to: mpsc::Sender<(TcpStream, SocketAddr)>, port: Port) {
-    let mut pause = Duration::from_millis(10);
+    let mut trouble = AcceptTrouble::default();
     loop {
         match listener.accept().await {
             Ok(conn) => {
-                pause = Duration::from_millis(10);
+                if let Some(over) = trouble.over() {
+                    tracing::info!(%port, failures = over.failures, seconds = over.lasted.as_secs_f64(), "visitors are accepted again");
+                }
                 if to.send(conn).await.is_err() {
                     return;
                 }
             }
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(e) if AcceptTrouble::is_of_one_connection(&e) => {}
             Err(e) => {
-                tracing::warn!(%port, error = %e, pause_ms = pause.as_millis(), "cannot accept visitors; waiting");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
+                let wait = trouble.failed();
+                if wait.first {
+                    tracing::warn!(%port, error = %e, "cannot accept visitors; they wait");
+                }
+                tokio::time::sleep(wait.pause).await;
             }
         }
     }
@@ -178,11 +186,12 @@ impl Visit {
         let config = registry.config();
         match registry.not_stopping().and_then(|()| admissible(&config, tunnel, caller.source.ip())) {
             Ok(()) => {
-                // Both make small answers quick and dead visitors noticed; neither is worth refusing a visit for.
+                // These make small answers quick, and dead and slow visitors noticed; none is worth refusing a visit for.
                 let _ = stream.set_nodelay(true);
                 let socket = socket2::SockRef::from(stream);
                 let _ = socket.set_tcp_user_timeout(Some(config.ssh.send_timeout));
                 let _ = socket.set_tcp_keepalive(&VISITOR_KEEPALIVE);
+                let _ = socket.set_tcp_notsent_lowat(UNSENT);
                 Some(Self::new(registry, tunnel, caller))
             }
             Err(rule) => {
@@ -235,6 +244,19 @@ impl Visit {
         c
     }
 
+    /// From now on the session waits for this visitor. Told once, however often it does.
+    fn slows(&self, waiting: u64) {
+        let (visitor, session, host) = (self.visitor.id, self.tunnel.session.id, &self.tunnel.lease.host);
+        tracing::warn!(%visitor, port = %self.tunnel.port(), %session, %host, waiting, "a visitor slows its session");
+        let reason = format!(
+            "{waiting} bytes wait for the visitor, the most that may be kept (relay.visitor_spill, total_spill); the \
+             session of host {host} is slowed to the visitor's pace"
+        );
+        let context = Context { reason: Some(reason), ..self.context() };
+        self.registry.journal.record(Event::success(self.actor(), What::VisitorSlows { waiting }, context));
+        self.registry.touch();
+    }
+
     async fn run<C: Carrier, V: VisitorStream>(
         mut self,
         stream: V,
@@ -249,6 +271,9 @@ impl Visit {
             Ok(halves) => halves,
             Err(e) => {
                 self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
+                if matches!(e, OpenError::Refused(_)) {
+                    self.tunnel.refused(&e.to_string());
+                }
                 self.tunnel.recheck.notify_one();
                 if let Some(tx) = opened {
                     let _ = tx.send(Err(e.to_string()));
@@ -265,8 +290,11 @@ impl Visit {
         }
         let tallies = [&self.visitor.tally, &self.tunnel.tally];
         self.reason = Some("cut".to_owned());
-        let end = relay(&mut stream.stream, &mut reader, &writer, tallies, &limits).await;
-        self.reason = end.sentence().map(str::to_owned);
+        let stall = self.registry.config().stall_timeout(&self.tunnel.lease.team);
+        let slows = |waiting| self.slows(waiting);
+        let terms = Terms { limits: &limits, stall, vital: &self.tunnel.session.vital, slows: &slows };
+        let end = relay(&mut stream.stream, &mut reader, &writer, tallies, &terms).await;
+        self.reason = end.sentence();
         stream.clean = matches!(end, End::Finished | End::HostClosed);
         drop(stream);
         drop(self);

@@ -223,6 +223,24 @@ impl Tunnel {
         out
     }
 
+    /// The host's service refused a visitor: seen at once, before a check finds the same. The verdict stays the checks'.
+    pub fn refused(&self, error: &str) {
+        let mut view = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = crate::model::now();
+        // Many visitors at once are one observation.
+        let again = view.layer == Some(LinkLayer::Channel)
+            && view.last_at.is_some_and(|t| at.signed_duration_since(t).num_milliseconds() < 1000);
+        view.layer = Some(LinkLayer::Channel);
+        view.last_error = Some(crate::model::clean_line(error));
+        if !again {
+            view.last_at = Some(at);
+            if view.history.len() >= 60 {
+                view.history.remove(0);
+            }
+            view.history.push(None);
+        }
+    }
+
     /// A copy of its health.
     #[must_use]
     pub fn health(&self) -> HealthView {

@@ -1,7 +1,9 @@
 //! The relay: bytes between one visitor and its host, both ways, with half-close.
 
 use super::carrier::{FromHost, HostReader, HostWriter};
-use super::spill::{Backlog, SpillBudget};
+use super::hold::{BEAT, Hold, Pace, ROOM};
+use super::spill::{Backlog, CHUNK, SpillBudget};
+use super::vital::Vital;
 use crate::config::RelayConfig;
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -33,6 +35,11 @@ pub struct Tally {
     pub to_visitor: AtomicU64,
     /// Waiting for the visitor.
     pub buffered: AtomicU64,
+    /// Visitors that slow their session down at this moment: so much waits for them that no more is taken from the
+    /// host until they have read some of it. 0 or 1 for one visitor.
+    pub holding: AtomicU64,
+    /// For how long they have done so in all, milliseconds. Rises while it lasts.
+    pub held: AtomicU64,
 }
 
 /// A visitor's connection.
@@ -89,9 +96,17 @@ pub enum End {
     /// The visitor's connection broke.
     VisitorGone,
     /// The visitor took nothing for too long while bytes waited.
-    Stalled,
-    /// More waits for the visitor than may be kept for it. To stop draining instead would freeze the whole session.
-    TooFarBehind,
+    Stalled {
+        /// For how long.
+        after: Duration,
+        /// How many bytes waited.
+        waiting: u64,
+    },
+    /// More waits for the visitor than may be kept for it, and it does not read fast enough for its session to wait.
+    TooFarBehind {
+        /// How many bytes waited.
+        waiting: u64,
+    },
     /// The bytes that wait for the visitor could not be kept.
     SpillFailed,
     /// The host's session ended.
@@ -101,17 +116,22 @@ pub enum End {
 impl End {
     /// A sentence for the audit; none for an orderly end.
     #[must_use]
-    pub fn sentence(self) -> Option<&'static str> {
-        match self {
-            Self::Finished | Self::HostClosed => None,
-            Self::VisitorGone => Some("the visitor's connection broke"),
-            Self::Stalled => Some("cut: the visitor took no data for the stall time"),
-            Self::TooFarBehind => {
-                Some("cut: more data waited for the visitor than may be kept (relay.visitor_spill, total_spill)")
-            }
-            Self::SpillFailed => Some("cut: the data waiting for the visitor could not be kept on disk"),
-            Self::LinkGone => Some("the host's session ended"),
-        }
+    pub fn sentence(self) -> Option<String> {
+        Some(match self {
+            Self::Finished | Self::HostClosed => return None,
+            Self::VisitorGone => "the visitor's connection broke".to_owned(),
+            Self::Stalled { after, waiting } => format!(
+                "cut: the visitor took no data for the stall time of {}, with {waiting} bytes waiting for it",
+                humantime::format_duration(after)
+            ),
+            Self::TooFarBehind { waiting } => format!(
+                "cut: {waiting} bytes waited for the visitor, more than may be kept (relay.visitor_spill, total_spill), \
+                 and it read less than {} KiB a second",
+                super::hold::HOLD_FLOOR / 1024
+            ),
+            Self::SpillFailed => "cut: the data waiting for the visitor could not be kept on disk".to_owned(),
+            Self::LinkGone => "the host's session ended".to_owned(),
+        })
     }
 }
 
@@ -124,17 +144,29 @@ pub struct RelayLimits {
     pub budget: Arc<SpillBudget>,
 }
 
+/// What holds for one visit.
+pub struct Terms<'a> {
+    /// Limits of buffering.
+    pub limits: &'a RelayLimits,
+    /// A visitor that takes nothing for this long, with bytes waiting for it, is cut.
+    pub stall: Duration,
+    /// Of the session that is slowed when the visitor does not keep up.
+    pub vital: &'a Vital,
+    /// Told once, with the bytes that wait, when the visitor begins to slow its session.
+    pub slows: &'a (dyn Fn(u64) + Sync),
+}
+
 /// Carries bytes until both sides are done or one is gone. Returns the end and the host's halves, for [`settle`].
 pub async fn relay<V: VisitorStream, R: HostReader, W: HostWriter>(
     visitor: &mut V,
     reader: &mut R,
     writer: &W,
     tallies: [&Tally; 2],
-    limits: &RelayLimits,
+    terms: &Terms<'_>,
 ) -> End {
     let (from_visitor, to_visitor) = visitor.halves();
     let up = pump_up(from_visitor, writer, tallies);
-    let down = pump_down(to_visitor, reader, tallies, limits);
+    let down = pump_down(to_visitor, reader, tallies, terms);
     tokio::pin!(up, down);
     let mut up_done = false;
     let mut down_done: Option<&mut R> = None;
@@ -182,18 +214,21 @@ pub async fn settle<R: HostReader, W: HostWriter>(reader: R, writer: W, end: End
 
 /// [`settle`] with another time for the other side to close a stream on which both are done.
 pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, mut reader: R, writer: W, end: End) {
-    let wait = match end {
+    let (wait, aborted) = match end {
         End::HostClosed | End::LinkGone => return,
-        End::Finished => close_wait,
-        End::VisitorGone | End::Stalled | End::TooFarBehind | End::SpillFailed => {
-            if writer.eof().await.is_err() {
-                return;
-            }
-            ABORT_WAIT
-        }
+        End::Finished => (close_wait, false),
+        End::VisitorGone | End::Stalled { .. } | End::TooFarBehind { .. } | End::SpillFailed => (ABORT_WAIT, true),
     };
     let closed = async { while !reader.next().await.is_over() {} };
-    if tokio::time::timeout(wait, closed).await.is_err() {
+    // At the same time: the session may wait for this very stream to be read, and then takes no word from us.
+    let eof = async {
+        if aborted {
+            // Fails when the session is gone, which the reader sees too.
+            let _ = writer.eof().await;
+        }
+    };
+    let both = async { tokio::join!(closed, eof) };
+    if tokio::time::timeout(wait, both).await.is_err() {
         drop(reader);
         let _ = writer.close().await;
     }
@@ -219,24 +254,28 @@ async fn pump_up<A: AsyncRead + Unpin, W: HostWriter>(mut from: A, to: &W, talli
     }
 }
 
-/// Takes everything the host sends, at once, and gives it to the visitor at the visitor's pace. Returns the reader at
-/// the host's EOF, when the visitor has been told of it.
+/// Takes everything the host sends, at once, and gives it to the visitor at the visitor's pace. Only for a visitor that
+/// reads and has all it may have in waiting, the host's side waits. Returns the reader at the host's EOF, when the
+/// visitor has been told of it.
 async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
     mut to: A,
     from: &'r mut R,
     tallies: [&Tally; 2],
-    limits: &RelayLimits,
+    terms: &Terms<'_>,
 ) -> Result<&'r mut R, End> {
-    let c = &limits.config;
-    let mut backlog = Backlog::new(c.visitor_memory, c.visitor_spill, Arc::clone(&limits.budget));
-    let gauge = Gauge { tallies, shown: 0 };
-    let mut gauge = gauge;
+    let c = &terms.limits.config;
+    let mut backlog = Backlog::new(c.visitor_memory, c.visitor_spill, Arc::clone(&terms.limits.budget));
+    let mut gauge = Gauge { tallies, shown: 0 };
     let mut ended: Option<FromHost> = None;
-    let mut progress = Instant::now();
-    let stall = tokio::time::sleep(c.stall_timeout);
+    let mut since = Instant::now();
+    let mut pace = Pace::new(since);
+    let mut hold: Option<Hold<'_>> = None;
+    let mut told = false;
+    let room = ROOM.min(backlog.file_max() / 4);
+    let stall = tokio::time::sleep(terms.stall);
     tokio::pin!(stall);
     loop {
-        if backlog.is_empty() {
+        if backlog.is_empty() && hold.is_none() {
             match ended {
                 // No orderly end: the visitor must not believe that it has seen all there was.
                 Some(FromHost::Gone) => return Err(End::LinkGone),
@@ -254,33 +293,60 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
                 FromHost::Data(data) => backlog.push(data).await.map_err(|_| End::SpillFailed)?,
                 end => ended = Some(end),
             }
-            progress = Instant::now();
+            since = Instant::now();
             continue;
         }
-        backlog.refill().await.map_err(|_| End::SpillFailed)?;
+        // In small pieces while the session waits, so that it does not wait for a large one.
+        let most = if hold.is_some() { CHUNK / 8 } else { CHUNK };
+        backlog.refill(most).await.map_err(|_| End::SpillFailed)?;
         tokio::select! {
             biased;
             written = write_some(&mut to, &backlog) => match written {
                 Ok(n) if n > 0 => {
                     backlog.advance(n);
-                    progress = Instant::now();
+                    pace.took(n as u64, Instant::now());
                     for t in tallies {
                         t.to_visitor.fetch_add(n as u64, Ordering::Relaxed);
                     }
                 }
                 _ => return Err(End::VisitorGone),
             },
-            more = from.next(), if ended.is_none() => match more {
-                FromHost::Data(_) if !backlog.has_room() => return Err(End::TooFarBehind),
-                FromHost::Data(data) => backlog.push(data).await.map_err(|_| End::SpillFailed)?,
+            more = from.next(), if ended.is_none() && hold.is_none() => match more {
+                FromHost::Data(data) if backlog.has_room(0) => {
+                    backlog.push(data).await.map_err(|_| End::SpillFailed)?;
+                }
+                FromHost::Data(data) => {
+                    let (now, waiting) = (Instant::now(), backlog.len());
+                    if !pace.may_hold(now) {
+                        return Err(End::TooFarBehind { waiting });
+                    }
+                    hold = Some(Hold::begin(data, tallies, terms.vital, now));
+                    if !std::mem::replace(&mut told, true) {
+                        (terms.slows)(waiting);
+                    }
+                }
                 end => ended = Some(end),
             },
             () = &mut stall => {
-                let deadline = progress + c.stall_timeout;
+                let deadline = since.max(pace.last()) + terms.stall;
                 if Instant::now() >= deadline {
-                    return Err(End::Stalled);
+                    return Err(End::Stalled { after: terms.stall, waiting: backlog.len() });
                 }
                 stall.as_mut().reset(deadline);
+            }
+            () = tokio::time::sleep(BEAT), if hold.is_some() => {}
+        }
+        if let Some(h) = &mut hold {
+            h.count();
+            if terms.vital.is_ending() {
+                return Err(End::LinkGone);
+            }
+            if backlog.has_room(room) {
+                let parked = std::mem::take(&mut h.parked);
+                hold = None;
+                backlog.push(parked).await.map_err(|_| End::SpillFailed)?;
+            } else if !pace.is_kept(Instant::now()) {
+                return Err(End::TooFarBehind { waiting: backlog.len() + h.parked.len() as u64 });
             }
         }
         gauge.show(backlog.len());
@@ -324,124 +390,5 @@ async fn write_some<A: AsyncWrite + Unpin>(to: &mut A, backlog: &Backlog) -> io:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::carrier::LinkGone;
-    use super::*;
-    use bytes::Bytes;
-    use tokio::sync::mpsc;
-
-    struct TestReader(mpsc::Receiver<FromHost>);
-    impl HostReader for TestReader {
-        async fn next(&mut self) -> FromHost {
-            self.0.recv().await.unwrap_or(FromHost::Closed)
-        }
-    }
-    struct TestWriter(mpsc::Sender<Option<Bytes>>);
-    impl HostWriter for TestWriter {
-        async fn write(&self, data: Bytes) -> Result<(), LinkGone> {
-            self.0.send(Some(data)).await.map_err(|_| LinkGone)
-        }
-        async fn eof(&self) -> Result<(), LinkGone> {
-            self.0.send(None).await.map_err(|_| LinkGone)
-        }
-        async fn close(&self) -> Result<(), LinkGone> {
-            Ok(())
-        }
-    }
-
-    struct Rig {
-        limits: RelayLimits,
-        tally: Tally,
-        total: Tally,
-        _dir: tempfile::TempDir,
-    }
-
-    fn rig(memory: usize, spill: u64) -> Rig {
-        let dir = tempfile::tempdir().unwrap();
-        let config = RelayConfig {
-            visitor_memory: memory,
-            visitor_spill: spill,
-            total_spill: spill,
-            stall_timeout: Duration::from_secs(60),
-            open_timeout: Duration::from_secs(10),
-            max_visitors: 8,
-        };
-        let budget = Arc::new(SpillBudget::new(dir.path(), spill));
-        Rig { limits: RelayLimits { config, budget }, tally: Tally::default(), total: Tally::default(), _dir: dir }
-    }
-
-    #[tokio::test]
-    async fn half_close_travels_both_ways_and_bytes_are_counted() {
-        let rig = rig(1024, 1 << 20);
-        let (mut near, mut far) = tokio::io::duplex(64);
-        let (host_tx, host_rx) = mpsc::channel(4);
-        let (up_tx, mut up_rx) = mpsc::channel(4);
-        let mut reader = TestReader(host_rx);
-        let writer = TestWriter(up_tx);
-        let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &rig.limits);
-        let script = async {
-            far.write_all(b"question").await.unwrap();
-            far.shutdown().await.unwrap();
-            let mut got = Vec::new();
-            while let Some(Some(b)) = up_rx.recv().await {
-                got.extend_from_slice(&b);
-            }
-            assert_eq!(got, b"question");
-            host_tx.send(FromHost::Data(Bytes::from_static(b"answer"))).await.unwrap();
-            host_tx.send(FromHost::Eof).await.unwrap();
-            let mut answer = Vec::new();
-            far.read_to_end(&mut answer).await.unwrap();
-            assert_eq!(answer, b"answer");
-        };
-        let (end, ()) = tokio::join!(run, script);
-        assert_eq!(end, End::Finished);
-        assert_eq!(rig.tally.to_host.load(Ordering::Relaxed), 8);
-        assert_eq!(rig.total.to_visitor.load(Ordering::Relaxed), 6);
-    }
-
-    #[tokio::test]
-    async fn a_visitor_that_does_not_read_never_makes_the_host_wait_and_gets_every_byte_in_the_end() {
-        let rig = rig(1024, 8 << 20);
-        let (mut near, mut far) = tokio::io::duplex(64);
-        // A queue of one: if the relay stopped draining, this script would hang.
-        let (host_tx, host_rx) = mpsc::channel(1);
-        let (up_tx, _up_rx) = mpsc::channel(4);
-        let mut reader = TestReader(host_rx);
-        let writer = TestWriter(up_tx);
-        let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &rig.limits);
-        let script = async {
-            for i in 0..1000_u32 {
-                host_tx.send(FromHost::Data(Bytes::from(vec![i as u8; 4096]))).await.unwrap();
-            }
-            assert!(rig.tally.buffered.load(Ordering::Relaxed) > 3 << 20);
-            host_tx.send(FromHost::Eof).await.unwrap();
-            let mut all = Vec::new();
-            far.read_to_end(&mut all).await.unwrap();
-            assert_eq!(all.len(), 1000 * 4096);
-            assert!(all.chunks(4096).enumerate().all(|(i, c)| c.iter().all(|&b| b == i as u8)));
-            host_tx.send(FromHost::Closed).await.unwrap();
-        };
-        let (end, ()) = tokio::join!(run, script);
-        assert_eq!(end, End::HostClosed);
-        assert_eq!(rig.tally.buffered.load(Ordering::Relaxed), 0);
-        assert_eq!(rig.limits.budget.used(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_visitor_without_progress_is_cut_after_the_stall_time() {
-        let rig = rig(1024, 1 << 20);
-        let (mut near, _far) = tokio::io::duplex(64);
-        let (host_tx, host_rx) = mpsc::channel(1);
-        let (up_tx, _up_rx) = mpsc::channel(4);
-        let mut reader = TestReader(host_rx);
-        let writer = TestWriter(up_tx);
-        let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &rig.limits);
-        let script = async {
-            host_tx.send(FromHost::Data(Bytes::from(vec![1; 4096]))).await.unwrap();
-        };
-        let before = Instant::now();
-        let (end, ()) = tokio::join!(run, script);
-        assert_eq!(end, End::Stalled);
-        assert!(before.elapsed() >= Duration::from_secs(60));
-    }
-}
+#[path = "relay_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much is read back from the file at a time.
-const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 256 * 1024;
 
 /// What all spill files together may hold.
 #[derive(Debug)]
@@ -34,12 +34,10 @@ impl SpillBudget {
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
-    fn take(&self, n: u64) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |u| {
-                u.checked_add(n).filter(|&after| after <= self.total)
-            })
-            .is_ok()
+    /// Whoever asks has seen that there is room, so together they go beyond the total by a message each at most; a byte
+    /// that has come cannot be refused any more.
+    fn take(&self, n: u64) {
+        self.used.fetch_add(n, Ordering::Relaxed);
     }
     fn give(&self, n: u64) {
         self.used.fetch_sub(n, Ordering::Relaxed);
@@ -91,13 +89,21 @@ impl Backlog {
         self.write_at - self.read_at
     }
 
-    /// Whether more may be pushed.
+    /// Whether more may be pushed, and so much besides. What is in memory counts too once there is a file, so that room
+    /// is made by each byte that the visitor takes and not by the large pieces in which the file is read.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub fn has_room(&self, besides: u64) -> bool {
         if self.in_file() == 0 && self.memory_len < self.memory_max {
             return true;
         }
-        self.in_file() < self.file_max && self.budget.used() < self.budget.total
+        let most = self.file_max.saturating_add(self.memory_max as u64);
+        self.len().saturating_add(besides) < most && self.budget.used().saturating_add(besides) < self.budget.total
+    }
+
+    /// The most that it may hold in a file.
+    #[must_use]
+    pub fn file_max(&self) -> u64 {
+        self.file_max
     }
 
     /// The slices to write next.
@@ -128,16 +134,7 @@ impl Backlog {
                 f
             }
         };
-        if !self.budget.take(n) {
-            // has_room() was asked just before, so this is a race between visitors for the last bytes: a little over
-            // the memory limit is better than a lost byte.
-            if self.in_file() == 0 {
-                self.memory_len += data.len();
-                self.memory.push_back(data);
-                return Ok(());
-            }
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "the spill files of all visitors are full"));
-        }
+        self.budget.take(n);
         // Given back unless it is written: the relay may be dropped while it waits here.
         let taken = Taken { budget: Arc::clone(&self.budget), n };
         let at = self.write_at;
@@ -161,16 +158,16 @@ impl Backlog {
         }
     }
 
-    /// Brings bytes back from the file when memory has run dry.
+    /// Brings bytes back from the file when memory has run dry, at most `most` of them.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn refill(&mut self) -> io::Result<()> {
+    pub async fn refill(&mut self, most: usize) -> io::Result<()> {
         if self.memory_len > 0 || self.in_file() == 0 {
             return Ok(());
         }
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let n = usize::try_from(self.in_file()).unwrap_or(CHUNK).min(CHUNK);
+        let n = usize::try_from(self.in_file()).unwrap_or(most).min(most);
         let at = self.read_at;
         let read = tokio::task::spawn_blocking(move || {
             let mut buf = BytesMut::zeroed(n);
@@ -223,7 +220,7 @@ mod tests {
     async fn drain(b: &mut Backlog) -> Vec<u8> {
         let mut out = Vec::new();
         while !b.is_empty() {
-            b.refill().await.unwrap();
+            b.refill(CHUNK).await.unwrap();
             let first: Vec<u8> = b.slices().next().unwrap().to_vec();
             let n = first.len().min(1000);
             out.extend_from_slice(&first[..n]);
@@ -256,7 +253,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let budget = Arc::new(SpillBudget::new(dir.path(), 10_000));
         let mut b = Backlog::new(10, 5_000, Arc::clone(&budget));
-        while b.has_room() {
+        while b.has_room(0) {
             b.push(vec![7; 500].into()).await.unwrap();
         }
         assert!(b.len() <= 6_000, "{}", b.len());

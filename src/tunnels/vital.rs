@@ -5,10 +5,22 @@
 
 use crate::model::{Obituary, Time};
 use atomic_waker::AtomicWaker;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
+
+/// See [`Vital::hold`].
+#[derive(Debug)]
+pub struct Held<'a>(&'a Vital);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // The time starts anew before the last hold is gone, so that no watchdog sees the gap.
+        self.0.alive();
+        self.0.holds.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// Counters and the poison of one connection.
 #[derive(Debug)]
@@ -20,6 +32,8 @@ pub struct Vital {
     /// Milliseconds after `born`.
     heard: AtomicU64,
     rtt_us: AtomicU64,
+    /// Visitors for which the session is made to wait.
+    holds: AtomicUsize,
     poisoned: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -35,6 +49,7 @@ impl Default for Vital {
             bytes_out: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
+            holds: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
@@ -73,9 +88,25 @@ impl Vital {
         self.bytes_out.load(Ordering::Relaxed)
     }
 
-    /// How long nothing has been heard.
+    /// The session is made to wait for a visitor, and does not listen, until this is dropped.
+    #[must_use]
+    pub fn hold(&self) -> Held<'_> {
+        self.holds.fetch_add(1, Ordering::AcqRel);
+        Held(self)
+    }
+
+    /// Whether the session is made to wait.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Acquire) > 0
+    }
+
+    /// How long nothing has been heard. While we do not listen that says nothing of the other side, and does not count.
     #[must_use]
     pub fn silence(&self) -> Duration {
+        if self.is_held() {
+            return Duration::ZERO;
+        }
         self.born.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
@@ -133,6 +164,12 @@ impl Vital {
     /// Says why the session ends. The first cause stands; what follows from it does not replace it.
     pub fn ends(&self, obituary: Obituary) {
         self.cause.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(obituary);
+    }
+
+    /// Whether the session ends or has ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.is_poisoned() || self.cause.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Why the session ended, if somebody said.

@@ -57,6 +57,7 @@ pub(crate) fn event(r: &Record) -> String {
         ),
         What::VisitorOpen {} => "visitor came".into(),
         What::VisitorRefused {} => "visitor".into(),
+        What::VisitorSlows { waiting } => format!("visitor slows its session, {} waiting", bytes(*waiting)),
         What::VisitorClose { seconds, bytes_to_host, bytes_to_visitor } => format!(
             "visitor left after {}, {} in, {} out",
             secs(*seconds),

@@ -19,4 +19,5 @@ mod operators;
 mod patterns;
 mod reach;
 mod refusals;
+mod semantics;
 mod transfer;
