@@ -156,6 +156,63 @@ fn the_keys_and_actions_of_the_console_are_those_of_its_tables() {
     part("docs/console.md", "actions", want.trim_end());
 }
 
+#[test]
+fn the_table_of_metrics_is_what_is_printed() {
+    use portreeve::model::*;
+    let at = now();
+    let traffic = Traffic::default();
+    let page = portreeve::cli::metrics::text(&Metrics {
+        at,
+        name: "bastion".to_owned(),
+        version: "0".to_owned(),
+        process: ProcessMetrics::default(),
+        sessions: SessionCounts::default(),
+        unauthenticated: 0,
+        spill: SpillView::default(),
+        audit: AuditStatus::default(),
+        ledger_writable: true,
+        unsaved_blocks: 0,
+        blocks: 0,
+        teams: vec![TeamMetrics {
+            team: "pay".parse().unwrap(),
+            ports: 1,
+            leased: 1,
+            tunnels: StateCounts::default(),
+            visitors_now: 0,
+            visitors_behind: 0,
+            buffered: 0,
+            traffic,
+        }],
+        tunnels: vec![TunnelMetrics {
+            port: 20100_u16.try_into().unwrap(),
+            host: "pay-db".parse().unwrap(),
+            team: "pay".parse().unwrap(),
+            state: TunnelState::Up,
+            state_since: at,
+            health: Verdict::Passing,
+            latency_ms: Some(1.0),
+            visitors_now: 0,
+            behind: BehindView::default(),
+            traffic,
+        }],
+    });
+    let mut want = "| name | labels | type | |\n|---|---|---|---|\n".to_owned();
+    let lines: Vec<&str> = page.lines().collect();
+    for (n, line) in lines.iter().enumerate() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' ')) else { continue };
+        let kind = lines[n + 1].rsplit(' ').next().unwrap();
+        let sample = lines[n + 2].strip_prefix(name).unwrap();
+        let labels: Vec<&str> = quoted_labels(sample);
+        writeln!(want, "| `{name}` | {} | {kind} | {help} |", labels.join(", ")).unwrap();
+    }
+    part("docs/metrics.md", "metrics", want.trim_end());
+}
+
+/// The names of a sample's labels.
+fn quoted_labels(sample: &str) -> Vec<&str> {
+    sample.split(['{', ',']).filter_map(|l| l.split_once("=\"")).map(|(name, _)| name).collect()
+}
+
 mod journal {
     use super::{Command, read, root};
     use portreeve::audit::{Actor, Context, Event, Journal, What};

@@ -3,7 +3,7 @@
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use portreeve::control::protocol::{Identity, Push, Reply, Request, Snapshot};
-use portreeve::model::{AuditStatus, DaemonView, Revision, Role, Seq, now};
+use portreeve::model::{AuditStatus, DaemonView, Revision, Role, Seq, SpillView, now};
 use portreeve::ui::{BoxFuture, Connection, Connector, Options, local};
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -51,6 +51,7 @@ fn snapshot() -> Snapshot {
         config_read: now(),
         first_tunnel: Some("ssh -N -R 20100:localhost:22 first@bastion".into()),
         audit: AuditStatus { seq: Seq(1), ..AuditStatus::default() },
+        spill: SpillView::default(),
         notices: vec![],
         revocations: vec![],
     };

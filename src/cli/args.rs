@@ -108,7 +108,7 @@ pub enum Verb {
     ///
     /// With --json: an array of tunnels. FILTER: words that must occur, and comparisons such as team=pay state!=up
     /// port=201* visitors>0; the fields are port, host, team, service, state, kind, source, session, health, visitors,
-    /// bytes.
+    /// bytes, behind (visitors that are), waiting (bytes, for slow visitors).
     Tunnels {
         /// Only rows for which all of these hold
         filter: Vec<String>,
@@ -128,12 +128,23 @@ pub enum Verb {
     ///
     /// With --json: an array of sessions
     Sessions,
-    /// Visitors connected now
+    /// Visitors connected now, and what waits for those that read slowly
     ///
-    /// With --json: an array of visitors
+    /// WAITING is what came from the host and the visitor has not read yet. "slows its session" stands where so much
+    /// waits that nothing more is taken from the host until the visitor has read some of it; `portreeve cut VISITOR`
+    /// ends that. With --json: an array of visitors.
     Visitors {
         /// Only of this tunnel
         port: Option<Port>,
+    },
+    /// Numbers for Prometheus and the like
+    ///
+    /// The text format 0.0.4, for a file that node_exporter reads or over `ssh ops@bastion metrics`; there is no HTTP.
+    /// Of the teams that you may see. With --json: {process, sessions, spill, audit, teams, tunnels, ...}.
+    Metrics {
+        /// Leave out the series of each tunnel: thirteen lines a tunnel
+        #[arg(long)]
+        no_tunnels: bool,
     },
     /// Search the audit journal, or follow it
     ///

@@ -29,6 +29,8 @@ enum Key {
     Health,
     Visitors,
     Bytes,
+    Behind,
+    Waiting,
 }
 
 /// Names of the fields, as typed.
@@ -44,6 +46,8 @@ const KEYS: &[(&str, Key)] = &[
     ("health", Key::Health),
     ("visitors", Key::Visitors),
     ("bytes", Key::Bytes),
+    ("behind", Key::Behind),
+    ("waiting", Key::Waiting),
 ];
 
 impl Filter {
@@ -79,7 +83,7 @@ fn term(t: &str) -> Result<Term, String> {
         digits.parse().map_err(|_| format!("{t:?}: {digits:?} is not a whole number to compare {name} with"))
     };
     match key {
-        Key::Port | Key::Visitors | Key::Bytes => {
+        Key::Port | Key::Visitors | Key::Bytes | Key::Behind | Key::Waiting => {
             if let Some(n) = rest.strip_prefix('>') {
                 return Ok(Term::Number { key, more: true, than: than(n)? });
             }
@@ -109,7 +113,9 @@ fn text(key: Key, row: &TunnelView) -> String {
         Key::Source => row.source.map(|s| s.to_string()).unwrap_or_default(),
         Key::Session => row.session.map(|s| s.to_string()).unwrap_or_default(),
         Key::Health => row.health.verdict.to_string(),
-        Key::Visitors | Key::Bytes => number(key, row).map(|n| n.to_string()).unwrap_or_default(),
+        Key::Visitors | Key::Bytes | Key::Behind | Key::Waiting => {
+            number(key, row).map(|n| n.to_string()).unwrap_or_default()
+        }
     }
 }
 
@@ -118,6 +124,8 @@ fn number(key: Key, row: &TunnelView) -> Option<u64> {
         Key::Port => Some(row.lease.port.get().into()),
         Key::Visitors => Some(row.visitors_now.into()),
         Key::Bytes => Some(row.bytes_to_host.saturating_add(row.bytes_to_visitors)),
+        Key::Behind => Some(row.behind.visitors.into()),
+        Key::Waiting => Some(row.behind.buffered),
         _ => None,
     }
 }
@@ -164,6 +172,7 @@ mod tests {
             "port>20000 visitors<3",
             "host=*-d*",
             "source=203.*",
+            "behind=0 waiting<1",
         ] {
             assert!(shows(yes), "{yes}");
         }

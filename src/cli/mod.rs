@@ -6,6 +6,7 @@ mod filter;
 pub mod human;
 mod local;
 mod man;
+pub mod metrics;
 pub mod out;
 pub mod table;
 pub mod verbs;

@@ -7,9 +7,10 @@ use super::server::{Api, BoxFuture, Cursor};
 use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlimited};
 use crate::audit::{Actor, AuditQuery, Context, Event, Record, What, verify};
 use crate::config::Principal;
-use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, now};
+use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
 use crate::tunnels::{ActError, Board, By, Done, Registry};
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,12 +26,14 @@ const PAGES: usize = 20;
 const SAMPLE: Duration = Duration::from_secs(1);
 
 /// What the desk knows of the daemon around it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Facts {
     /// Addresses of the SSH server.
     pub ssh: Vec<SocketAddr>,
     /// The line that brings up a first tunnel.
     pub first_tunnel: Option<String>,
+    /// Connections that have not signed in, counted by the SSH server.
+    pub unauthenticated: Arc<AtomicUsize>,
 }
 
 /// Reads the configuration anew and puts it in force; says what changed, a sentence each.
@@ -43,7 +46,7 @@ pub trait Reloader: Send + Sync + 'static {
 pub struct Desk {
     pub(super) registry: Arc<Registry>,
     board: Mutex<(Board, Option<u64>)>,
-    facts: Facts,
+    pub(super) facts: Facts,
     reloader: Arc<dyn Reloader>,
     /// Itself, for answers that outlive the call.
     me: std::sync::Weak<Self>,
@@ -69,7 +72,7 @@ impl Desk {
     }
 
     /// Runs `f` on the rows, brought up to date if anything happened since the last time.
-    fn with_board<T>(&self, f: impl FnOnce(&Board) -> T) -> T {
+    pub(super) fn with_board<T>(&self, f: impl FnOnce(&Board) -> T) -> T {
         let tick = *self.registry.changes().borrow();
         let mut guard = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         let (board, seen) = &mut *guard;
@@ -102,7 +105,15 @@ impl Desk {
     fn daemon(&self, who: &Identity) -> DaemonView {
         let config = self.registry.config();
         let audit = self.registry.journal.status();
-        let notices = self.conflicts(who);
+        let spill = self.registry.limits().budget.view();
+        let mut notices = self.conflicts(who);
+        if spill.is_nearly_full() {
+            // Without the number that changes every second: a notice is to be read, and it is in the header.
+            notices.push(format!(
+                "data waiting for slow visitors fills nine tenths of relay.total_spill ({}); who they are: portreeve visitors",
+                bytes(spill.limit)
+            ));
+        }
         DaemonView {
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,6 +123,7 @@ impl Desk {
             config_read: config.read_at,
             first_tunnel: self.facts.first_tunnel.clone(),
             audit,
+            spill,
             notices,
             revocations: self
                 .registry
@@ -143,6 +155,7 @@ impl Desk {
                     tunnels.iter().filter(|t| who.sees(&t.lease.team)).flat_map(|t| t.visitor_views()).collect();
                 Ok(Reply::Visitors { visitors })
             }
+            Request::Metrics { tunnels } => Ok(Reply::Metrics(Box::new(self.metrics(&who, tunnels).await))),
             Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
             Request::Audit(query) => self.audit(&who, query).await,
@@ -221,6 +234,11 @@ impl Desk {
         let (team, context) = self.subject(&action);
         let by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
         let allowed = authz::check(&who, &action, team.as_ref()).and_then(|()| self.not_above(&who, &action));
+        // What is gone is of no team, so somebody limited to teams would be told that it is not theirs.
+        let allowed = allowed.map_err(|e| match self.gone(&action) {
+            Some(gone) if who.role >= authz::required_role(&action) => ApiError::new(ErrorCode::NotFound, gone),
+            _ => e,
+        });
         if let Err(e) = allowed {
             let what = What::OperatorRefused { action: action.id().to_owned() };
             let context = Context { via: by.via.clone(), ..context };
@@ -266,6 +284,19 @@ impl Desk {
             };
             ApiError::new(code, e.to_string())
         })
+    }
+
+    /// That the visitor or session an action means is no more.
+    fn gone(&self, action: &Action) -> Option<String> {
+        match action {
+            Action::CutVisitor { visitor } if self.registry.find_visitor(*visitor).is_none() => {
+                Some(format!("there is no visitor {visitor} (any more)"))
+            }
+            Action::Disconnect { session } if self.registry.session(*session).is_none() => {
+                Some(format!("there is no session {session} (any more)"))
+            }
+            _ => None,
+        }
     }
 
     /// Operators are closed out by admins only; anybody may close their own sessions.
@@ -329,6 +360,8 @@ impl Api for Desk {
     fn snapshot(&self, who: &Identity, since: Option<Seq>) -> Snapshot {
         let who = &self.as_of_now(who);
         let (events, _) = self.events(who, since, RECENT);
+        // Nobody may have watched: counters are then as old as the last event.
+        self.registry.touch();
         self.with_board(|b| Snapshot {
             revision: b.revision(),
             at: now(),

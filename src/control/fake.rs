@@ -68,6 +68,7 @@ pub(crate) fn tunnel(n: u16, host: &str, team: &str, state: TunnelState) -> Tunn
         visitors_now: 2,
         visitors_total: 9,
         visitors_refused: 0,
+        behind: BehindView::default(),
         health: HealthView { check: CheckKind::Ssh, interval_s: 30, rise: 2, fall: 3, ..HealthView::default() },
         obituary: (state == TunnelState::Down).then(|| ObituaryView {
             at: since,
@@ -107,6 +108,7 @@ pub(crate) fn snapshot() -> Snapshot {
             config_read: at,
             first_tunnel: None,
             audit: AuditStatus { seq: Seq(3), failure: None, notice: None },
+            spill: SpillView { used: 0, limit: 8 << 30 },
             notices: vec!["team iot: 9 of 10 ports are leased".to_owned()],
             revocations: vec![],
         },
@@ -250,8 +252,11 @@ fn answer(
                 bytes_to_host: 1,
                 bytes_to_visitor: 2,
                 buffered: 0,
+                holding: false,
+                held_ms: 0,
             }],
         },
+        Request::Metrics { tunnels } => Reply::Metrics(Box::new(metrics(tunnels))),
         Request::Explain { who, .. } if who == "boom" => panic!("a bug in the daemon"),
         Request::Explain { .. } => Reply::Explained(Explanation {
             allowed: good,
@@ -273,4 +278,67 @@ fn answer(
         }
         _ => return Err(ApiError::new(ErrorCode::Invalid, "serve answers this itself")),
     })
+}
+
+/// Numbers of [`snapshot`]'s bastion, with one visitor of 20101 that slows its session.
+pub(crate) fn metrics(each_tunnel: bool) -> Metrics {
+    let s = snapshot();
+    let traffic = Traffic { bytes_to_host: 1000, bytes_to_visitors: 2000, visitors: 9, refused: 1, held_ms: 1500 };
+    let worst = Laggard {
+        id: "v1".parse().unwrap(),
+        source: "10.0.0.7:51234".parse().unwrap(),
+        operator: None,
+        buffered: 3 << 20,
+        holding: true,
+    };
+    let behind = BehindView { buffered: 3 << 20, visitors: 1, holding: 1, held_ms: 1500, worst: Some(worst) };
+    let tunnels = s.tunnels.iter().map(|t| TunnelMetrics {
+        port: t.lease.port,
+        host: t.lease.host.clone(),
+        team: t.lease.team.clone(),
+        state: t.state,
+        state_since: t.state_since,
+        health: if t.state == TunnelState::Up { Verdict::Passing } else { Verdict::Failing },
+        latency_ms: Some(4.25),
+        visitors_now: t.visitors_now.into(),
+        behind: if t.lease.port == port(20101) { behind.clone() } else { BehindView::default() },
+        traffic,
+    });
+    let teams = s.teams.iter().map(|t| TeamMetrics {
+        team: t.name.clone(),
+        ports: t.ranges.iter().map(|r| r.iter().count() as u64).sum(),
+        leased: t.leased as u64,
+        tunnels: {
+            let mut n = StateCounts::default();
+            s.tunnels.iter().filter(|x| x.lease.team == t.name).for_each(|x| n.count(x.state));
+            n
+        },
+        visitors_now: 4,
+        visitors_behind: 1,
+        buffered: 3 << 20,
+        traffic,
+    });
+    Metrics {
+        at: at(),
+        name: s.daemon.name.clone(),
+        version: s.daemon.version.clone(),
+        process: ProcessMetrics {
+            pid: 7,
+            started: Time::from_timestamp_millis(1_772_632_931_250).unwrap(),
+            resident_bytes: 20 << 20,
+            open_fds: 40,
+            max_fds: 1024,
+            threads: 6,
+            cpu_seconds: 1.25,
+        },
+        sessions: SessionCounts { hosts: 1, operators: 0, held: 1 },
+        unauthenticated: 2,
+        spill: SpillView { used: 2 << 20, limit: 8 << 30 },
+        audit: s.daemon.audit.clone(),
+        ledger_writable: true,
+        unsaved_blocks: 0,
+        blocks: 0,
+        teams: teams.collect(),
+        tunnels: if each_tunnel { tunnels.collect() } else { vec![] },
+    }
 }

@@ -6,8 +6,8 @@
 
 use crate::audit::{AuditQuery, Record};
 use crate::model::{
-    BlockTarget, DaemonView, HostName, LeaseView, Port, Revision, RevocationView, Role, Seq, SessionId, SessionView,
-    TeamName, TeamView, Time, TunnelView, VisitorId, VisitorView,
+    BlockTarget, DaemonView, HostName, LeaseView, Metrics, Port, Revision, RevocationView, Role, Seq, SessionId,
+    SessionView, TeamName, TeamView, Time, TunnelView, VisitorId, VisitorView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,11 @@ pub enum Request {
     Visitors {
         /// Only this tunnel's.
         port: Option<Port>,
+    },
+    /// Numbers for monitoring.
+    Metrics {
+        /// Those of each tunnel too.
+        tunnels: bool,
     },
     /// Would this be allowed, and by which rule?
     Explain {
@@ -194,6 +199,8 @@ pub enum Reply {
         /// Them.
         visitors: Vec<VisitorView>,
     },
+    /// To `Metrics`.
+    Metrics(Box<Metrics>),
     /// To `Explain`.
     Explained(Explanation),
     /// To `Check`.

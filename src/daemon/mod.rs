@@ -154,11 +154,12 @@ impl Daemon {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let running = Server::start(Arc::clone(&registry), Arc::clone(&front) as Arc<_>, threads)?;
         let ssh = running.addresses().to_vec();
+        let unauthenticated = running.unauthenticated();
         // Set once, here.
         let _ = server.set(running);
 
         let first_tunnel = options.first_tunnel.zip(ssh.first()).and_then(|(f, a)| (f.0)(*a));
-        let facts = Facts { ssh: ssh.clone(), first_tunnel: first_tunnel.clone() };
+        let facts = Facts { ssh: ssh.clone(), first_tunnel: first_tunnel.clone(), unauthenticated };
         let reloader = Arc::new(reload::Reload::new(Arc::clone(&registry), Arc::clone(&server)));
         let desk = Desk::new(Arc::clone(&registry), facts, Arc::clone(&reloader) as Arc<_>);
         front.open(Arc::clone(&desk));

@@ -1,19 +1,23 @@
 //! The vocabulary: ids, ports and ranges, states, times and the pictures of them. No I/O.
 
 mod accept;
+mod behind;
 mod ids;
+mod metrics;
 mod ports;
 mod state;
 mod text;
 mod view;
 
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
+pub use behind::{BEHIND, BehindView, Laggard, SpillView};
 pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
+pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};
 pub use ports::{Port, PortError, PortRange};
 pub use state::{
     BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,
 };
-pub use text::{clean, clean_line};
+pub use text::{bytes, clean, clean_line};
 pub use view::{
     AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, RevocationView, SessionKind, SessionView, TeamView,
     TunnelView, VisitorView,

@@ -30,6 +30,27 @@ fn hostile(c: char) -> bool {
             | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Bytes with a binary unit and at most one decimal: `0 B`, `1.5 KiB`, `3.0 GiB`.
+#[must_use]
+#[allow(clippy::cast_precision_loss)] // one decimal is shown
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64;
+    let mut unit = "B";
+    for u in UNITS {
+        // 1023.95 and more would read "1024.0".
+        if value < 1023.95 {
+            break;
+        }
+        value /= 1024.0;
+        unit = u;
+    }
+    format!("{value:.1} {unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,10 @@
 //! Pictures of the live state, as the daemon sends them and the console, the CLI and JSON show them.
 
+use super::{BehindView, BlockTarget, LinkLayer, SpillView};
 use super::{
     BindPolicy, CheckKind, HostName, LeaseKind, Obituary, Port, PortRange, Revision, Role, Seq, SessionId, TeamName,
     Time, TunnelState, Verdict, VisitorId,
 };
-use super::{BlockTarget, LinkLayer};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -57,6 +57,9 @@ pub struct TunnelView {
     pub visitors_total: u64,
     /// Visitors cut or refused since the tunnel came up.
     pub visitors_refused: u64,
+    /// Visitors that read slowly, and what waits for them.
+    #[serde(default)]
+    pub behind: BehindView,
     /// What the checks say.
     pub health: HealthView,
     /// Why it last ended.
@@ -189,6 +192,12 @@ pub struct VisitorView {
     pub bytes_to_visitor: u64,
     /// Bytes held for it because it reads too slowly.
     pub buffered: u64,
+    /// So much waits for it that nothing more is taken from the host for now, which slows the host's whole session.
+    #[serde(default)]
+    pub holding: bool,
+    /// For how long it has slowed the session in all, in milliseconds.
+    #[serde(default)]
+    pub held_ms: u64,
 }
 
 /// A team.
@@ -238,6 +247,9 @@ pub struct DaemonView {
     pub first_tunnel: Option<String>,
     /// The journal.
     pub audit: AuditStatus,
+    /// Files in which data waits for slow visitors.
+    #[serde(default)]
+    pub spill: SpillView,
     /// Sentences an operator should know: configuration and ledger disagree, a limit is near.
     pub notices: Vec<String>,
     /// Blocks in force.

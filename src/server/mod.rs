@@ -63,7 +63,7 @@ pub(crate) struct Shared {
     pub(crate) russh: ArcSwap<russh::server::Config>,
     pub(crate) front: Arc<dyn Front>,
     keys: Vec<PrivateKey>,
-    unauthenticated: AtomicUsize,
+    unauthenticated: Arc<AtomicUsize>,
 }
 
 /// A place among the connections that have not signed in; given back when dropped.
@@ -118,7 +118,7 @@ impl Server {
             registry,
             front,
             keys,
-            unauthenticated: AtomicUsize::new(0),
+            unauthenticated: Arc::default(),
         });
         let threads = threads.max(1);
         let mut addresses = Vec::new();
@@ -153,6 +153,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// How many connections have not signed in, as it is at any moment.
+    #[must_use]
+    pub fn unauthenticated(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.shared.unauthenticated)
     }
 
     /// Takes over the settings of a new configuration for connections to come.

@@ -1,6 +1,7 @@
 //! The store's own thread, and the handle to it: nobody else ever waits for the disk.
 
 use super::{Change, Saved, Store, StoreError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
@@ -21,6 +22,7 @@ struct Inner {
     /// None once closed.
     orders: RwLock<Option<mpsc::Sender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    failed: Arc<AtomicBool>,
 }
 
 impl StoreHandle {
@@ -31,9 +33,12 @@ impl StoreHandle {
     pub fn start(mut store: impl Store) -> Result<(Self, Saved), StoreError> {
         let saved = store.load()?;
         let (tx, rx) = mpsc::channel::<Order>();
+        let failed = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&failed);
         let run = move || {
             for order in rx {
                 let result = store.apply(&order.changes);
+                told.store(result.is_err(), Ordering::Relaxed);
                 if let Err(error) = &result {
                     tracing::error!(%error, "the ledger was not saved");
                 }
@@ -42,7 +47,7 @@ impl StoreHandle {
             }
         };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(run).map_err(StoreError::Thread)?;
-        let inner = Inner { orders: RwLock::new(Some(tx)), thread: Mutex::new(Some(thread)) };
+        let inner = Inner { orders: RwLock::new(Some(tx)), thread: Mutex::new(Some(thread)), failed };
         Ok((Self { inner: Arc::new(inner) }, saved))
     }
 
@@ -59,6 +64,12 @@ impl StoreHandle {
             orders.send(Order { changes, reply }).map_err(|_| StoreError::Stopped)?;
         }
         done.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Whether the last changes were saved.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        !self.inner.failed.load(Ordering::Relaxed)
     }
 
     /// Saves what was given and ends the thread. Blocks until then. Calling it again does nothing.

@@ -5,8 +5,8 @@ use super::live::{Session, Tunnel};
 use super::registry::{Past, Refusal, Registry};
 use crate::config::Config;
 use crate::model::{
-    BlockTarget, HealthView, LeaseKind, LeaseView, Port, Revision, RevocationView, SessionId, SessionView, TeamView,
-    Time, TunnelState, TunnelView, Verdict, now,
+    BehindView, BlockTarget, HealthView, LeaseKind, LeaseView, Port, Revision, RevocationView, SessionId, SessionView,
+    TeamView, Time, TunnelState, TunnelView, Verdict, now,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -209,8 +209,11 @@ fn live_row(t: &Tunnel, past: Option<&Past>) -> TunnelView {
         // Back up since the service recovered, if it ever failed in this life.
         (TunnelState::Up, health.since.filter(|s| *s > t.since && health.history.contains(&None)).unwrap_or(t.since))
     };
+    let behind = t.behind();
+    let late = behind.sentence(&t.lease.host);
     TunnelView {
         lease: t.lease.clone(),
+        behind,
         state,
         state_since,
         session: Some(t.session.id),
@@ -221,7 +224,7 @@ fn live_row(t: &Tunnel, past: Option<&Past>) -> TunnelView {
         visitors_now: u32::try_from(t.visitors_now()).unwrap_or(u32::MAX),
         visitors_total: t.visitors_total.load(Ordering::Relaxed),
         visitors_refused: t.visitors_refused.load(Ordering::Relaxed),
-        warning: failing.then(|| health.last_error.clone()).flatten(),
+        warning: failing.then(|| health.last_error.clone()).flatten().or(late),
         health,
         obituary: past.map(|p| p.obituary.clone()),
         revoked: None,
@@ -269,6 +272,7 @@ fn idle_row(
         visitors_now: 0,
         visitors_total: past.map_or(0, |p| p.visitors_total),
         visitors_refused: past.map_or(0, |p| p.visitors_refused),
+        behind: BehindView::default(),
         health,
         obituary: past.map(|p| p.obituary.clone()),
         revoked: None,

@@ -177,9 +177,20 @@ impl Registry {
             .find_visitor(visitor)
             .ok_or_else(|| ActError::NotFound(format!("there is no visitor {visitor} (any more)")))?;
         self.auditable()?;
+        let mut changes = self.changes();
         if tunnel.orders.send(TunnelOrder::Cut(visitor)).await.is_err() {
             return Err(ActError::NotFound(format!("visitor {visitor} left with its tunnel")));
         }
+        // What is said to be cut is gone: its end needs no more than a turn of the tunnel's thread.
+        let gone = async {
+            loop {
+                changes.mark_unchanged();
+                if !tunnel.has_visitor(visitor) || changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(END_WAIT, gone).await;
         let context = Context { visitor: Some(visitor), ..tunnel.context() };
         let (seq, warning) = self.prove(by.success(What::CutVisitor {}, context)).await;
         Ok(Done::warned(seq, format!("cut visitor {visitor} ({source}) of port {}", tunnel.port()), warning))

@@ -4,8 +4,8 @@ use super::relay::Tally;
 use super::vital::Vital;
 use crate::audit::Context;
 use crate::model::{
-    CheckKind, HealthView, HostName, LeaseView, LinkLayer, Obituary, Port, Role, SessionId, SessionKind, TeamName,
-    Time, VisitorId, VisitorView,
+    BEHIND, BehindView, CheckKind, HealthView, HostName, Laggard, LeaseView, LinkLayer, Obituary, Port, Role,
+    SessionId, SessionKind, TeamName, Time, Traffic, VisitorId, VisitorView,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -202,6 +202,12 @@ impl Tunnel {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Whether this visitor is there.
+    #[must_use]
+    pub fn has_visitor(&self, id: VisitorId) -> bool {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
     /// The visitors now, oldest first.
     #[must_use]
     pub fn visitor_views(&self) -> Vec<VisitorView> {
@@ -217,6 +223,8 @@ impl Tunnel {
                 bytes_to_host: v.tally.to_host.load(Ordering::Relaxed),
                 bytes_to_visitor: v.tally.to_visitor.load(Ordering::Relaxed),
                 buffered: v.tally.buffered.load(Ordering::Relaxed),
+                holding: v.tally.holding.load(Ordering::Relaxed) > 0,
+                held_ms: v.tally.held.load(Ordering::Relaxed),
             })
             .collect();
         out.sort_by_key(|v| v.id);
@@ -238,6 +246,53 @@ impl Tunnel {
                 view.history.remove(0);
             }
             view.history.push(None);
+        }
+    }
+
+    /// Which visitors are behind. They are looked through only when the tunnel's own counters say that there may be some.
+    #[must_use]
+    pub fn behind(&self) -> BehindView {
+        let mut out = BehindView {
+            buffered: self.tally.buffered.load(Ordering::Relaxed),
+            held_ms: self.tally.held.load(Ordering::Relaxed),
+            ..BehindView::default()
+        };
+        if out.buffered < BEHIND && self.tally.holding.load(Ordering::Relaxed) == 0 {
+            return out;
+        }
+        let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worst: Option<(bool, u64, &Visitor)> = None;
+        for v in visitors.values() {
+            let buffered = v.tally.buffered.load(Ordering::Relaxed);
+            let holding = v.tally.holding.load(Ordering::Relaxed) > 0;
+            if !holding && buffered < BEHIND {
+                continue;
+            }
+            out.visitors = out.visitors.saturating_add(1);
+            out.holding = out.holding.saturating_add(u32::from(holding));
+            if worst.is_none_or(|(h, b, w)| (holding, buffered, w.id) > (h, b, v.id)) {
+                worst = Some((holding, buffered, v));
+            }
+        }
+        out.worst = worst.map(|(holding, buffered, v)| Laggard {
+            id: v.id,
+            source: v.caller.source,
+            operator: v.caller.operator.as_ref().map(|(name, ..)| name.clone()),
+            buffered,
+            holding,
+        });
+        out
+    }
+
+    /// What it has carried since it came up.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_to_host: self.tally.to_host.load(Ordering::Relaxed),
+            bytes_to_visitors: self.tally.to_visitor.load(Ordering::Relaxed),
+            visitors: self.visitors_total.load(Ordering::Relaxed),
+            refused: self.visitors_refused.load(Ordering::Relaxed),
+            held_ms: self.tally.held.load(Ordering::Relaxed),
         }
     }
 

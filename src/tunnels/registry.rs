@@ -9,7 +9,8 @@ use super::spill::SpillBudget;
 use crate::audit::{Actor, Event, Journal, What};
 use crate::config::{Config, Principal};
 use crate::model::{
-    BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, SessionId, SessionKind, Time, now,
+    BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, SessionId, SessionKind, TeamName, Time,
+    Traffic, now,
 };
 use crate::store::{Saved, StoreHandle};
 use arc_swap::ArcSwap;
@@ -55,6 +56,8 @@ pub(super) struct State {
     /// Ports granted and being bound.
     pub(super) pending: HashMap<Port, SessionId>,
     pub(super) past: BTreeMap<Port, Past>,
+    /// What tunnels that ended have carried since the daemon started, by team: sums must not fall when one ends.
+    pub(super) ended: BTreeMap<TeamName, Traffic>,
     /// What was last refused to a host, until it is granted something.
     pub(super) refusals: HashMap<HostName, Refusal>,
     /// Blocks that hold in memory and are not (yet) saved.
@@ -127,6 +130,7 @@ impl Registry {
                 carried: HashMap::new(),
                 pending: HashMap::new(),
                 past: BTreeMap::new(),
+                ended: BTreeMap::new(),
                 refusals: HashMap::new(),
                 unsaved: HashSet::new(),
                 foreign: HashMap::new(),
@@ -314,6 +318,7 @@ impl Registry {
         };
         {
             let mut state = self.state();
+            state.ended.entry(tunnel.lease.team.clone()).or_default().add(&tunnel.traffic());
             if let Some(carried) = state.carried.get_mut(&tunnel.session.id) {
                 carried.remove(&port);
                 if carried.is_empty() {
@@ -367,6 +372,29 @@ impl Registry {
     #[must_use]
     pub fn tunnels(&self) -> Vec<Arc<Tunnel>> {
         self.state().tunnels.values().cloned().collect()
+    }
+
+    /// What each team's tunnels have carried since the daemon started, and those of them that live, read at one moment.
+    #[must_use]
+    pub fn traffic(&self) -> (BTreeMap<TeamName, Traffic>, BTreeMap<Port, Arc<Tunnel>>) {
+        let state = self.state();
+        let mut sums = state.ended.clone();
+        for t in state.tunnels.values() {
+            sums.entry(t.lease.team.clone()).or_default().add(&t.traffic());
+        }
+        (sums, state.tunnels.clone())
+    }
+
+    /// Blocks that hold in memory and are not saved.
+    #[must_use]
+    pub fn unsaved_blocks(&self) -> usize {
+        self.state().unsaved.len()
+    }
+
+    /// Whether the ledger took the last change that it was given.
+    #[must_use]
+    pub fn ledger_writable(&self) -> bool {
+        self.store.healthy()
     }
 
     /// The live tunnels of a session, by port.

@@ -3,6 +3,7 @@
 //! The host's side must always be drained (see [`super::carrier::HostReader`]), so what the visitor does not take has
 //! to go somewhere. nginx does the same for slow readers of a proxied download.
 
+use crate::model::SpillView;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -33,6 +34,11 @@ impl SpillBudget {
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+    /// Used and limit, for screens.
+    #[must_use]
+    pub fn view(&self) -> SpillView {
+        SpillView { used: self.used(), limit: self.total }
     }
     /// Whoever asks has seen that there is room, so together they go beyond the total by a message each at most; a byte
     /// that has come cannot be refused any more.

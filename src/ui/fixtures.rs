@@ -48,6 +48,7 @@ pub(crate) fn tunnel(n: u16, host: &str, team: &str, service: &str, state: Tunne
         visitors_now: u32::from(n % 4),
         visitors_total: 120,
         visitors_refused: 0,
+        behind: BehindView::default(),
         health: HealthView {
             check: CheckKind::Ssh,
             verdict: if failing {
@@ -195,6 +196,7 @@ pub(crate) fn snapshot() -> Snapshot {
             config_read: ago(86_400),
             first_tunnel: None,
             audit: AuditStatus { seq: Seq(106), failure: None, notice: None },
+            spill: SpillView { used: 0, limit: 8 << 30 },
             notices: vec![],
             revocations: vec![tunnels[5].revoked.clone().unwrap()],
         },
@@ -272,4 +274,61 @@ pub(crate) fn push(s: &mut State, d: Delta) -> Vec<update::Effect> {
 /// A terminal that reads what the console writes.
 pub(crate) fn vt(rows: u16, columns: u16) -> vt100::Parser {
     vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0)
+}
+
+/// A tunnel with three visitors, two of them slow.
+pub(crate) fn slow_tunnel() -> TunnelView {
+    let mut t = tunnel(20101, "pay-db", "pay", "ssh", TunnelState::Up);
+    t.visitors_now = 3;
+    let worst = laggards().into_iter().find(|v| v.holding).map(|v| Laggard {
+        id: v.id,
+        source: v.source,
+        operator: v.operator,
+        buffered: v.buffered,
+        holding: v.holding,
+    });
+    t.behind = BehindView { buffered: (1024 + 12) << 20, visitors: 2, holding: 1, held_ms: 74_000, worst };
+    t.warning = t.behind.sentence(&t.lease.host);
+    t.revision = Revision(2);
+    t
+}
+
+/// Its visitors.
+pub(crate) fn laggards() -> Vec<VisitorView> {
+    let one = |id: &str, source: &str, buffered: u64, holding: bool| VisitorView {
+        id: id.parse().unwrap(),
+        port: port(20101),
+        source: source.parse().unwrap(),
+        operator: None,
+        since: ago(300),
+        bytes_to_host: 1_000,
+        bytes_to_visitor: 9_000_000,
+        buffered,
+        holding,
+        held_ms: if holding { 74_000 } else { 0 },
+    };
+    let mut alice = one("v3", "198.51.100.4:40100", 12 << 20, false);
+    alice.operator = Some("alice".into());
+    vec![one("v1", "127.0.0.1:40000", 0, false), one("v2", "10.0.0.7:51234", 1 << 30, true), alice]
+}
+
+/// A console that shows [`slow_tunnel`], another tunnel of the same session, and data on disk.
+pub(crate) fn behind(size: (u16, u16)) -> State {
+    let mut s = blank(size, Depth::Ansi256, true);
+    update::link(&mut s, LinkEvent::Up(alice(Role::Operator)));
+    let mut snap = snapshot();
+    snap.daemon.spill.used = 1036 << 20;
+    let session = snap.tunnels.first().unwrap().session;
+    for t in &mut snap.tunnels {
+        match t.lease.port.get() {
+            20101 => *t = slow_tunnel(),
+            20102 => {
+                t.session = session;
+                t.warning.clone_from(&t.health.last_error);
+            }
+            _ => {}
+        }
+    }
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    s
 }

@@ -40,6 +40,8 @@ pub(crate) enum Cmd {
     Pause,
     NextFree,
     Act(&'static ActionSpec),
+    /// An action's key on a screen where it has nothing to act on.
+    Elsewhere(&'static ActionSpec),
 }
 
 /// One line of the table.
@@ -124,7 +126,8 @@ pub(crate) fn find(key: Key, screen: Screen) -> Option<Cmd> {
     let bound = KEYS.iter().find(|b| b.keys.contains(&key) && (b.on.is_empty() || b.on.contains(&screen)));
     bound.map(|b| b.cmd).or_else(|| {
         let Char(c) = key else { return None };
-        ACTIONS.iter().find(|a| a.key == Some(c) && offered(a, screen)).map(Cmd::Act)
+        let spec = ACTIONS.iter().find(|a| a.key == Some(c))?;
+        Some(if offered(spec, screen) { Cmd::Act(spec) } else { Cmd::Elsewhere(spec) })
     })
 }
 
@@ -139,6 +142,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("health", "", "screen 3"),
     ("audit", "", "screen 4"),
     ("sessions", "", "screen 5"),
+    ("messages", "", "what the line at the bottom has said, in full, newest first"),
     ("help", "", "keys and commands"),
     ("quit", "", "leave the console"),
 ];

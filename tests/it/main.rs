@@ -20,4 +20,5 @@ mod patterns;
 mod reach;
 mod refusals;
 mod semantics;
+mod slow;
 mod transfer;

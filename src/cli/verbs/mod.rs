@@ -92,6 +92,7 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         Verb::Health => show::health(client, out).await,
         Verb::Sessions => show::sessions(client, out).await,
         Verb::Visitors { port } => show::visitors(client, out, *port).await,
+        Verb::Metrics { no_tunnels } => show::metrics(client, out, !no_tunnels).await,
         Verb::Audit(args) => audit::audit(client, out, args).await,
         Verb::Explain { who, port } => judge::explain(client, out, who, *port).await,
         Verb::Check { .. } => judge::check(client, out).await,

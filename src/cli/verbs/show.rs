@@ -2,14 +2,16 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
-use crate::cli::human::{age, bytes, count, glyph};
+use crate::cli::human::{age, bytes, count, glyph, span};
 use crate::cli::out::{Fail, Out};
 use crate::cli::table::{Cell, Table, Tone};
 use crate::control::client::{Client, unexpected};
 use crate::control::protocol::{Identity, Reply, Request, Snapshot};
 use crate::model::{
-    DaemonView, HealthView, HostName, Port, SessionKind, TeamName, TunnelState, TunnelView, Verdict, clean_line, now,
+    BEHIND, DaemonView, HealthView, HostName, Port, SessionKind, TeamName, TunnelState, TunnelView, Verdict,
+    VisitorView, clean_line, now,
 };
+use chrono::TimeDelta;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -98,7 +100,16 @@ fn status_text(s: &Snapshot, status: &Status<'_>, out: &Out<'_>) -> String {
     line("tunnels", &format!("{}  {}", s.tunnels.len(), states.join("  ")));
     let (hosts, operators) = (status.sessions.hosts, status.sessions.operators);
     line("sessions", &format!("{}, {}", count(hosts, "host"), count(operators, "operator")));
-    line("visitors", &status.visitors.to_string());
+    let behind: Vec<&TunnelView> = s.tunnels.iter().filter(|t| t.behind.visitors > 0).collect();
+    let late: u64 = behind.iter().map(|t| u64::from(t.behind.visitors)).sum();
+    let waiting: u64 = behind.iter().map(|t| t.behind.buffered).sum();
+    let late = if late > 0 { format!(", {late} behind: {} wait for them", bytes(waiting)) } else { String::new() };
+    line("visitors", &format!("{}{late}", status.visitors));
+    if d.spill.used > 0 {
+        let tone = if d.spill.is_nearly_full() { Tone::Bad } else { Tone::Warn };
+        let used = format!("{} of {} on disk for slow visitors", bytes(d.spill.used), bytes(d.spill.limit));
+        line("spill", &out.paint(tone, &used));
+    }
     match &d.audit.failure {
         Some(why) => line("audit", &out.paint(Tone::Bad, &format!("✗ not written: {}", clean_line(why)))),
         None => line("audit", &format!("event {}", d.audit.seq)),
@@ -289,7 +300,8 @@ pub(super) async fn visitors(client: &Client, out: &mut Out<'_>, port: Option<Po
         out.json(&visitors).await?;
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["VISITOR", "PORT", "SOURCE", "OPERATOR", "SINCE", "TO HOST", "FROM HOST", "HELD"]);
+    let head = ["VISITOR", "PORT", "SOURCE", "OPERATOR", "SINCE", "TO HOST", "FROM HOST", "WAITING", "NOTE"];
+    let mut table = Table::new(&head);
     // The reply has no clock of the daemon's; the ages of a visitor are not worth a second request.
     let at = now();
     for v in &visitors {
@@ -301,9 +313,34 @@ pub(super) async fn visitors(client: &Client, out: &mut Out<'_>, port: Option<Po
             Cell::number(age(at, v.since)),
             Cell::number(bytes(v.bytes_to_host)),
             Cell::number(bytes(v.bytes_to_visitor)),
-            Cell::number(bytes(v.buffered)),
+            Cell::number(bytes(v.buffered)).tone(if v.buffered >= BEHIND { Tone::Warn } else { Tone::Plain }),
+            Cell::new(slowed(v)).tone(if v.holding { Tone::Bad } else { Tone::Plain }),
         ]);
     }
     out.table(&table).await?;
+    Ok(Exit::Done)
+}
+
+/// What a visitor costs its host's session.
+fn slowed(v: &VisitorView) -> String {
+    let held = TimeDelta::milliseconds(i64::try_from(v.held_ms).unwrap_or(i64::MAX));
+    match (v.holding, v.held_ms) {
+        (true, _) => format!("slows its session, {} in all", span(held)),
+        (false, 0) => String::new(),
+        (false, _) => format!("has slowed its session for {}", span(held)),
+    }
+}
+
+/// `metrics`
+pub(super) async fn metrics(client: &Client, out: &mut Out<'_>, tunnels: bool) -> Result<Exit, Fail> {
+    let metrics = match client.request(Request::Metrics { tunnels }).await? {
+        Reply::Metrics(metrics) => metrics,
+        other => return Err(unexpected(&other).into()),
+    };
+    if out.json {
+        out.json(&*metrics).await?;
+    } else {
+        out.text(&crate::cli::metrics::text(&metrics)).await?;
+    }
     Ok(Exit::Done)
 }

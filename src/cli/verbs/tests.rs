@@ -43,6 +43,8 @@ const ALL: &[&str] = &[
     "health",
     "sessions",
     "visitors",
+    "metrics",
+    "metrics --no-tunnels",
     "audit",
     "audit verify",
     "explain pay-db 20100",

@@ -139,7 +139,13 @@ pub(crate) const TARGET: &str = "block";
 #[derive(Debug, Clone)]
 pub(crate) enum Dialog {
     Ask(Box<Ask>),
-    Help { scroll: usize },
+    Help {
+        scroll: usize,
+    },
+    /// What the message line has said, in full.
+    Messages {
+        scroll: usize,
+    },
 }
 
 /// What is being typed into the line at the bottom.

@@ -142,6 +142,8 @@ pub(crate) struct State {
     pub(crate) dialog: Option<Dialog>,
     pub(crate) prompt: Option<Prompt>,
     pub(crate) message: Option<Message>,
+    /// What it has said, oldest first.
+    pub(crate) said: std::collections::VecDeque<(Time, Message)>,
     pub(crate) write_until: Option<Time>,
     pub(crate) pending: BTreeMap<u64, Pending>,
     pub(crate) next_request: u64,
@@ -159,6 +161,8 @@ pub(crate) struct State {
     audit_from: (Option<Seq>, Option<Seq>, Filter),
     /// Who visits a tunnel, as of when.
     pub(crate) visitors: Option<(Port, Time, Vec<VisitorView>)>,
+    /// When to ask again: the tunnel changed after they were last asked for.
+    pub(crate) visitors_due: Option<Time>,
     pub(crate) grid: Vec<GridLine>,
     /// A term of the filter that no row has.
     pub(crate) filter_problem: Option<String>,
@@ -193,6 +197,7 @@ impl State {
             dialog: None,
             prompt: None,
             message: None,
+            said: std::collections::VecDeque::new(),
             write_until: None,
             pending: BTreeMap::new(),
             next_request: 1,
@@ -205,6 +210,7 @@ impl State {
             audit_ids: vec![],
             audit_from: (None, None, Filter::default()),
             visitors: None,
+            visitors_due: None,
             grid: vec![],
             filter_problem: None,
         }
@@ -280,6 +286,7 @@ impl State {
     /// Lines below a list about its selected row.
     pub(crate) fn footer(&self) -> usize {
         match (self.screen, self.plan().body) {
+            (Screen::Tunnels, 7..) if !self.plan().wide => 1,
             (Screen::Sessions, 7..) => 1,
             (Screen::Audit, 13..) => 4,
             _ => 0,
@@ -411,7 +418,7 @@ impl State {
     /// When something must happen by itself, whatever is on the screen.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let rates = self.live.rates_end(self.now);
-        [self.write_until, self.interrupt_until, rates].into_iter().flatten().min()
+        [self.write_until, self.interrupt_until, self.visitors_due, rates].into_iter().flatten().min()
     }
 
     /// When write mode would end, were it entered now.

@@ -31,6 +31,8 @@ impl Fields for TunnelRow<'_> {
             "client" => s.map(|s| s.client.clone()).unwrap_or_default(),
             "visitors" => v.visitors_now.to_string(),
             "bytes" => self.row.bytes().to_string(),
+            "behind" => v.behind.visitors.to_string(),
+            "waiting" => v.behind.buffered.to_string(),
             "rate" => rates.0.saturating_add(rates.1).to_string(),
             "rtt" => ms(s.and_then(|s| s.rtt_ms)),
             "latency" => ms(v.health.latency_ms),

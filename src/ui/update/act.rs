@@ -166,7 +166,20 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
         "cut_visitor" => {
             extra(1)?;
             let visitor = first.parse()?;
-            Ok(plain(spec, Action::CutVisitor { visitor }, &format!("cut visitor {visitor}"), vec![]))
+            let known = state.visitors.iter().flat_map(|(_, _, all)| all).find(|v| v.id == visitor);
+            let facts = known.map_or_else(
+                || vec!["this visitor is not among those known here; the daemon decides".to_owned()],
+                |v| {
+                    let who = v.operator.as_deref().map(|o| format!("operator {o} ")).unwrap_or_default();
+                    let waits = if v.buffered > 0 {
+                        format!(", {} that wait for it are lost", text::bytes(v.buffered))
+                    } else {
+                        String::new()
+                    };
+                    vec![format!("{who}{} on port {}{waits}", v.source, v.port)]
+                },
+            );
+            Ok(plain(spec, Action::CutVisitor { visitor }, &format!("cut visitor {visitor}"), facts))
         }
         "disconnect" => {
             extra(1)?;

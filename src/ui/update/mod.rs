@@ -35,6 +35,8 @@ pub(crate) enum Effect {
 
 /// Older events fetched at a time.
 const OLDER: usize = 500;
+/// Messages kept for `:messages`.
+const SAID: usize = 100;
 /// How long the list of a tunnel's visitors is good enough.
 const VISITORS_FRESH_MS: i64 = 2_000;
 
@@ -67,7 +69,7 @@ pub(crate) fn resize(state: &mut State, size: (u16, u16)) {
 /// The open detail or help was drawn and cannot be scrolled past this line; going back begins there.
 pub(crate) fn scrolled(state: &mut State, max: usize) {
     state.detail_scroll = state.detail_scroll.min(max);
-    if let Some(Dialog::Help { scroll }) = &mut state.dialog {
+    if let Some(Dialog::Help { scroll } | Dialog::Messages { scroll }) = &mut state.dialog {
         *scroll = (*scroll).min(max);
     }
 }
@@ -76,6 +78,9 @@ pub(crate) fn scrolled(state: &mut State, max: usize) {
 pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
     let mut out = vec![];
     state.now = now;
+    if state.visitors_due.take_if(|t| *t <= now).is_some() {
+        visitors(state, &mut out);
+    }
     if state.interrupt_until.is_some_and(|t| t <= now) {
         state.interrupt_until = None;
         state.message = None;
@@ -90,7 +95,12 @@ pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
 }
 
 fn say(state: &mut State, tone: Tone, text: impl Into<String>) {
-    state.message = Some(Message { tone, text: text.into() });
+    let message = Message { tone, text: text.into() };
+    if state.said.len() >= SAID {
+        state.said.pop_front();
+    }
+    state.said.push_back((state.now, message.clone()));
+    state.message = Some(message);
 }
 
 fn send(state: &mut State, request: Request, pending: Pending, out: &mut Vec<Effect>) {
@@ -186,6 +196,11 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Pause => follow(state, !state.follow),
         Cmd::NextFree => next_free(state),
         Cmd::Act(spec) => act::ask(state, spec),
+        Cmd::Elsewhere(spec) => {
+            let place = Screen::ALL.into_iter().zip(1..).find(|(s, _)| keys::offered(spec, *s));
+            let place = place.map(|(s, n)| format!("on the {} screen ({n}), or ", s.word())).unwrap_or_default();
+            say(state, Tone::Info, format!("{} is done {place}with :{} {}", spec.verb, spec.verb, spec.args));
+        }
     }
 }
 
@@ -233,12 +248,18 @@ fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
 
 /// Asks who visits the tunnel whose detail is open, if that is not known well enough.
 fn visitors(state: &mut State, out: &mut Vec<Effect>) {
-    let Some(port) = state.selected_port().filter(|_| state.detail && state.is_live()) else { return };
+    // In the detail, or beside the list where there is room.
+    let seen = state.detail || (state.plan().wide && matches!(state.screen, Screen::Tunnels | Screen::Health));
+    let Some(port) = state.selected_port().filter(|_| seen && state.is_live()) else { return };
     let fresh = |at: Time| (state.now - at).num_milliseconds() < VISITORS_FRESH_MS;
     let known = state.visitors.as_ref().is_some_and(|(p, at, _)| *p == port && fresh(*at));
     let asked = state.pending.values().any(|p| matches!(p, Pending::Visitors(_)));
     let live = state.row(port).is_some_and(|r| r.view.state.is_live());
-    if live && !known && !asked {
+    if live && (known || asked) {
+        // What has just come changed meanwhile: ask again when it has aged.
+        state.visitors_due = Some(state.now + TimeDelta::milliseconds(VISITORS_FRESH_MS));
+    } else if live {
+        state.visitors_due = None;
         send(state, Request::Visitors { port: Some(port) }, Pending::Visitors(port), out);
     }
 }

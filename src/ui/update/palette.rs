@@ -18,6 +18,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("read", []) => act::write_mode(state, false, out),
         ("quit" | "q" | "q!", []) => out.push(Effect::Quit),
         ("help", []) => state.dialog = Some(Dialog::Help { scroll: 0 }),
+        ("messages", []) => state.dialog = Some(Dialog::Messages { scroll: 0 }),
         ("theme", [name]) => match state.themes.palette(name, state.caps.depth) {
             Some(p) => state.palette = p,
             None => no_theme(state, name),
@@ -59,6 +60,7 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         ["theme"] => state.themes.names().map(str::to_owned).collect(),
         ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
         ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),
+        ["cut"] => state.visitors.iter().flat_map(|(_, _, all)| all).map(|v| v.id.to_string()).collect(),
         ["move" | "release"] => state.live.tunnels.keys().map(ToString::to_string).collect(),
         ["restore"] => {
             let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);

@@ -79,7 +79,7 @@ pub(super) fn prompt(state: &mut State, key: Key, out: &mut Vec<Effect>) {
 pub(super) fn dialog(state: &mut State, key: Key, out: &mut Vec<Effect>) {
     match &mut state.dialog {
         None => {}
-        Some(Dialog::Help { scroll }) => match key {
+        Some(Dialog::Help { scroll } | Dialog::Messages { scroll }) => match key {
             Key::Down | Key::Char('j') => *scroll = scroll.saturating_add(1).min(200),
             Key::Up | Key::Char('k') => *scroll = scroll.saturating_sub(1),
             Key::PageDown | Key::Ctrl('d') | Key::Char(' ') => *scroll = scroll.saturating_add(10).min(200),

@@ -28,7 +28,9 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, port: Option<Port>, focus: bo
         height: area.height.saturating_sub(1),
     };
     let mut lines = facts(c, row, usize::from(inner.width));
-    lines.extend(visitors(c, row));
+    if row.view.behind.visitors == 0 {
+        lines.extend(visitors(c, row, usize::from(inner.width)));
+    }
     lines.extend(timeline(c, row, usize::from(inner.width)));
     let room = usize::from(inner.height);
     c.scroll_max = lines.len().saturating_sub(room);
@@ -50,8 +52,18 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let (glyph, style) = c.state_look(v.state);
     fact(c, &mut out, width, "state", &format!("{glyph} {} for {}", v.state, c.age(v.state_since)), style);
     let text_style = c.pal.text;
-    if let Some(w) = &v.warning {
+    // A failed check is said below, with its layer; who is behind as well.
+    let behind = v.behind.sentence(row.host());
+    if let Some(w) =
+        v.warning.as_ref().filter(|w| v.health.last_error.as_ref() != Some(w) && behind.as_ref() != Some(w))
+    {
         fact(c, &mut out, width, "warning", w, c.pal.warn);
+    }
+    slow(c, row, width, behind, &mut out);
+    if v.behind.visitors > 0 {
+        // They are what one came for; otherwise they stand below the facts.
+        out.extend(visitors(c, row, width));
+        out.push(vec![]);
     }
     if let Some(r) = &v.revoked {
         let why = r.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
@@ -119,19 +131,47 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     out
 }
 
-/// Who is connected, as the daemon last said.
-fn visitors(c: &Canvas<'_>, row: &Row) -> Vec<Vec<Span>> {
-    let Some((_, _, list)) = c.state.visitors.as_ref().filter(|(p, _, l)| *p == row.port() && !l.is_empty()) else {
-        return vec![];
-    };
+/// Visitors that are behind, and what it costs the session, here or through another tunnel of it.
+fn slow(c: &Canvas<'_>, row: &Row, width: usize, behind: Option<String>, out: &mut Vec<Vec<Span>>) {
+    let b = &row.view.behind;
+    let style = if b.holding > 0 { c.pal.bad } else { c.pal.warn };
+    if let Some(behind) = behind {
+        fact(c, out, width, "slow", &behind, style);
+    } else if b.buffered > 0 {
+        fact(c, out, width, "waiting", &format!("{} for visitors", text::bytes(b.buffered)), c.pal.text);
+    }
+    if b.held_ms > 0 {
+        let age = text::age(i64::try_from(b.held_ms / 1000).unwrap_or(i64::MAX)).0;
+        fact(c, out, width, "", &format!("slow visitors have slowed its session for {age} in all"), c.pal.text);
+    }
+    let others = c.state.live.others_of(row.host(), row.port());
+    for other in others.filter(|o| o.view.session == row.view.session && o.view.behind.holding > 0) {
+        let who = other.view.behind.worst.as_ref().map(|w| w.source.to_string()).unwrap_or_default();
+        let said = format!("its session is slowed by visitor {who} of port {}", other.port());
+        fact(c, out, width, "slow", &said, c.pal.bad);
+    }
+}
+
+/// Who is connected, as the daemon last said; those furthest behind first.
+fn visitors(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
+    let known = c.state.visitors.as_ref().filter(|(p, _, _)| *p == row.port() && row.view.visitors_now > 0);
+    let Some((_, _, list)) = known.filter(|(_, _, l)| !l.is_empty()) else { return vec![] };
+    let mut list: Vec<_> = list.iter().collect();
+    list.sort_by_key(|v| (!v.holding, std::cmp::Reverse(v.buffered), v.id));
     let mut out = vec![vec![], vec![("visitors now (:cut ID)".to_owned(), c.pal.title)]];
     for v in list {
         let operator = v.operator.as_deref().map(|o| format!(" {o}")).unwrap_or_default();
-        let held =
-            if v.buffered > 0 { format!(", {} held: it reads slowly", text::bytes(v.buffered)) } else { String::new() };
         let moved = format!("↑{} ↓{}", text::bytes(v.bytes_to_host), text::bytes(v.bytes_to_visitor));
-        let line = format!(" {}{operator} {} {moved}{held}", v.source, c.age(v.since));
+        let line = format!(" {}{operator} {} {moved}", v.source, c.age(v.since));
         out.push(vec![(v.id.to_string(), c.pal.accent), (line, c.pal.text)]);
+        let (waits, style) = match (v.holding, v.buffered) {
+            (true, n) => (format!("{} wait: it slows the session", text::bytes(n)), c.pal.bad),
+            (false, 0) => continue,
+            (false, n) if n < crate::model::BEHIND => (format!("{} wait", text::bytes(n)), c.pal.dim),
+            (false, n) => (format!("{} behind: it reads slowly", text::bytes(n)), c.pal.warn),
+        };
+        // On a line of its own: beside the list there are forty columns, and this is what one looks for.
+        out.push(vec![(text::cut(&format!("  ! {waits}"), width), style)]);
     }
     out
 }

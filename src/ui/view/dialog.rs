@@ -2,6 +2,7 @@
 
 use super::canvas::{Canvas, Span};
 use super::help;
+use crate::ui::state::Tone;
 use crate::ui::state::dialog::{Ask, Dialog};
 use crate::ui::text;
 use ratatui::layout::Rect;
@@ -12,15 +13,46 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         Some(Dialog::Help { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
             let lines = help::lines(c, usize::from(width.saturating_sub(4)));
-            let inner = window(c, area, width, lines.len(), "help: j k scroll, Esc closes");
-            c.scroll_max = lines.len().saturating_sub(usize::from(inner.height));
-            let scroll = (*scroll).min(c.scroll_max);
-            for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
-                c.line(inner, y, line);
-            }
+            scrolled(c, area, width, &lines, *scroll, "help: j k scroll, Esc closes");
+        }
+        Some(Dialog::Messages { scroll }) => {
+            let width = area.width.saturating_sub(4).min(100);
+            let lines = messages(c, usize::from(width.saturating_sub(4)));
+            scrolled(c, area, width, &lines, *scroll, "messages: j k scroll, Esc closes");
         }
         Some(Dialog::Ask(ask)) => question(c, area, ask),
     }
+}
+
+/// Lines of which a window shows some.
+fn scrolled(c: &mut Canvas<'_>, area: Rect, width: u16, lines: &[Vec<Span>], scroll: usize, title: &str) {
+    let inner = window(c, area, width, lines.len(), title);
+    c.scroll_max = lines.len().saturating_sub(usize::from(inner.height));
+    let scroll = scroll.min(c.scroll_max);
+    for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
+        c.line(inner, y, line);
+    }
+}
+
+/// What the message line has said, newest first, nothing cut.
+fn messages(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
+    let mut out = vec![];
+    for (at, m) in c.state.said.iter().rev() {
+        let style = match m.tone {
+            Tone::Info => c.pal.text,
+            Tone::Ok => c.pal.ok,
+            Tone::Bad => c.pal.bad,
+        };
+        let time = format!("{} ", c.time(*at));
+        let indent = text::width(&time);
+        for (n, line) in text::wrap(&m.text, width.saturating_sub(indent).max(8)).into_iter().enumerate() {
+            out.push(vec![(if n == 0 { time.clone() } else { " ".repeat(indent) }, c.pal.dim), (line, style)]);
+        }
+    }
+    if out.is_empty() {
+        out.push(vec![("nothing has been said yet".to_owned(), c.pal.dim)]);
+    }
+    out
 }
 
 /// A cleared, framed place in the middle; the room inside.

@@ -139,7 +139,21 @@ fn header(c: &mut Canvas<'_>, area: Rect, y: u16) {
     if c.state.zone == Zone::Relative {
         spans.push((" ages".into(), c.pal.dim));
     }
+    if let Some((said, style)) = spill(c) {
+        let taken: usize = spans.iter().map(|(s, _)| text::width(s)).sum();
+        let wide = taken + 3 + text::width(&said) <= usize::from(area.width);
+        spans.push((format!(" {} ", c.glyph("│", "|")), c.pal.border));
+        let short = c.state.live.daemon.as_ref().map(|d| format!("spill {}", text::bytes(d.spill.used)));
+        spans.push((if wide { said } else { short.unwrap_or_default() }, style));
+    }
     c.line(area, y, &spans);
+}
+
+/// What waits on disk for slow visitors, while anything does.
+fn spill(c: &Canvas<'_>) -> Option<Span> {
+    let spill = c.state.live.daemon.as_ref()?.spill;
+    let style = if spill.is_nearly_full() { c.pal.bad } else { c.pal.warn };
+    (spill.used > 0).then(|| (format!("spill {} of {}", text::bytes(spill.used), text::bytes(spill.limit)), style))
 }
 
 /// Counts by state: glyph, number and word where there is room, glyph and number where not.
@@ -216,7 +230,16 @@ fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
         return;
     }
     let (s, style) = said(c);
-    c.put(area, area.x + 1, y, &text::cut(&s, usize::from(area.width.saturating_sub(2))), style);
+    let room = usize::from(area.width.saturating_sub(2));
+    // Only what was said is kept; what is running is not.
+    let kept = c.state.message.as_ref().is_some_and(|m| s.ends_with(&m.text));
+    if kept && text::width(&s) > room && room > 40 {
+        let more = " (:messages)";
+        let cut = format!("{}{more}", text::cut(&s, room - text::width(more)));
+        c.put(area, area.x + 1, y, &cut, style);
+        return;
+    }
+    c.put(area, area.x + 1, y, &text::cut(&s, room), style);
 }
 
 fn said(c: &Canvas<'_>) -> Span {

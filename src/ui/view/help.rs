@@ -45,13 +45,19 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
         let (glyph, style) = c.state_look(state);
         out.push(vec![(text::fit(&format!("{glyph} {state}"), 12, false), style), (help.to_owned(), dim)]);
     }
+    for (mark, help) in [
+        ("!host", "a warning: the line below the list, or the detail, says which"),
+        ("!3 visitors", "one of them reads slowly: the detail says who and how much waits"),
+    ] {
+        out.push(vec![(text::fit(mark, 12, false), c.pal.warn), (help.to_owned(), dim)]);
+    }
     out.push(vec![]);
     out.push(vec![(
         "Fields of filters: port host team service state health check kind source client visitors bytes".to_owned(),
         dim,
     )]);
     out.push(vec![(
-        "  rate rtt latency age by; in the audit: event outcome actor key user session seq".to_owned(),
+        "  rate behind waiting rtt latency age by; in the audit: event outcome actor key user session seq".to_owned(),
         dim,
     )]);
     out

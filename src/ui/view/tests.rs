@@ -60,6 +60,65 @@ fn below_20x5_is_a_polite_note() {
 }
 
 #[test]
+fn slow_visitors_80x24_are_marked_and_the_selected_row_says_who() {
+    assert_snapshot!(show(&behind((80, 24))));
+}
+
+#[test]
+fn slow_visitors_in_the_detail_80x24_with_age_and_what_waits() {
+    let mut s = behind((80, 24));
+    let effects = keys(&mut s, "\r");
+    let [update::Effect::Send(id, _)] = effects[..] else { panic!("{effects:?}") };
+    update::link(&mut s, LinkEvent::Reply(id, Ok(Reply::Visitors { visitors: laggards() })));
+    assert_snapshot!(show(&s));
+    // The other tunnel of the session says why it is slow too.
+    keys(&mut s, "qj\r");
+    let shown = show(&s);
+    assert!(shown.contains("its session is slowed by visitor 10.0.0.7:51234 of port 20101"), "{shown}");
+    // And says once what its check says.
+    assert_eq!(shown.matches("connection refused by").count(), 1, "{shown}");
+}
+
+#[test]
+fn slow_visitors_140x40_stand_beside_the_list() {
+    let mut s = behind((140, 40));
+    let mut d = delta();
+    d.tunnels = vec![slow_tunnel()];
+    let effects = push(&mut s, d.clone());
+    let [update::Effect::Send(id, _)] = effects[..] else { panic!("{effects:?}") };
+    update::link(&mut s, LinkEvent::Reply(id, Ok(Reply::Visitors { visitors: laggards() })));
+    assert_snapshot!(show(&s));
+    // What changes at once is asked for again, but not before two seconds have gone.
+    assert_eq!(push(&mut s, d), []);
+    let due = s.deadline().unwrap();
+    assert_eq!(update::tick(&mut s, due).len(), 1);
+    assert_eq!(s.visitors_due, None);
+}
+
+#[test]
+fn a_message_that_is_cut_is_whole_in_messages() {
+    let mut s = console((80, 24));
+    let long = format!("{} the end", "word ".repeat(40).trim_end());
+    update::link(&mut s, LinkEvent::Reply(0, Ok(Reply::Subscribed)));
+    s.pending.insert(9, crate::ui::state::Pending::Visitors(port(20101)));
+    let why = crate::control::protocol::ApiError::new(crate::control::protocol::ErrorCode::Unavailable, long);
+    update::link(&mut s, LinkEvent::Reply(9, Err(why)));
+    assert!(show(&s).contains("… (:messages)"), "{}", show(&s));
+    keys(&mut s, ":messages\r");
+    let shown = show(&s);
+    assert!(shown.contains("14:02:11Z visitors: word") && shown.contains("the end"), "{shown}");
+    keys(&mut s, "\x1b");
+    assert!(s.dialog.is_none());
+}
+
+#[test]
+fn a_key_that_acts_on_another_screen_says_which() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "m");
+    assert!(show(&s).contains("move is done on the ports screen (2), or with :move FROM [TO]"), "{}", show(&s));
+}
+
+#[test]
 fn detail_80x24_of_a_tunnel_that_was_lost() {
     let mut s = console((80, 24));
     keys(&mut s, "/iot-77\r\r");

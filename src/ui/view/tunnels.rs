@@ -27,6 +27,17 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     }
     let area = intro(c, area);
     let (list, side) = split(area, plan);
+    // What the mark before a host means, for the row under the cursor. Beside the list the detail says it.
+    let below = u16::try_from(c.state.footer()).unwrap_or(0);
+    let list = Rect { height: list.height.saturating_sub(below), ..list };
+    if below > 0
+        && let Some(row) = c.state.tunnels.selected.and_then(|p| c.state.row(p))
+        && let Some(w) = &row.view.warning
+    {
+        let said = text::cut(&format!(" ! {}: {w}", row.port()), usize::from(area.width));
+        let warn = c.pal.warn;
+        c.put(area, area.x, list.bottom(), &said, warn);
+    }
     let rows = Rows {
         len: c.state.tunnel_rows.len(),
         offset: c.state.tunnels.offset,
@@ -97,7 +108,11 @@ fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
         (format!("{warn}{}", r.host()), if v.warning.is_some() { c.pal.warn } else { c.pal.text }),
         (r.service().to_owned(), plain),
         (r.team().to_string(), plain),
-        (v.visitors_now.to_string(), if v.visitors_now > 0 { c.pal.text } else { c.pal.dim }),
+        match (v.behind.visitors, v.visitors_now) {
+            (0, 0) => ("0".to_owned(), c.pal.dim),
+            (0, n) => (n.to_string(), c.pal.text),
+            (_, n) => (format!("!{n}"), if v.behind.holding > 0 { c.pal.bad } else { c.pal.warn }),
+        },
         rate(to_visitors),
         rate(to_host),
         (text::bytes(r.bytes()), plain),
