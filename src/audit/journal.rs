@@ -194,8 +194,22 @@ impl Journal {
     }
 
     fn order(&self, order: Order) -> Result<(), AuditError> {
-        let orders = self.inner.orders.read().unwrap_or_else(PoisonError::into_inner);
-        orders.as_ref().ok_or(AuditError::Stopped)?.send(order).map_err(|_| AuditError::Stopped)
+        let urgent = order.is_urgent();
+        {
+            let orders = self.inner.orders.read().unwrap_or_else(PoisonError::into_inner);
+            orders.as_ref().ok_or(AuditError::Stopped)?.send(order).map_err(|_| AuditError::Stopped)?;
+        }
+        if urgent {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// The thread sleeps over what nobody waits for.
+    fn wake(&self) {
+        if let Some(thread) = lock(&self.inner.thread).as_ref() {
+            thread.thread().unpark();
+        }
     }
 
     /// Returns when everything recorded before is on the disk, with the last number.
@@ -277,6 +291,7 @@ impl Journal {
     /// [`AuditError::Unwritable`] when records could not be written and are lost (they are in the operational log).
     pub fn close(&self) -> Result<(), AuditError> {
         drop(self.inner.orders.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.wake();
         let Some(thread) = lock(&self.inner.thread).take() else { return Ok(()) };
         thread.join().map_err(|_| AuditError::Stopped)?;
         match (self.inner.shared.lost.load(Ordering::Relaxed), lock(&self.inner.shared.failure).as_ref()) {

@@ -33,6 +33,13 @@ pub(super) enum Order {
     Flush(Reply),
 }
 
+impl Order {
+    /// Whether somebody waits for the outcome.
+    pub(super) fn is_urgent(&self) -> bool {
+        matches!(self, Self::Flush(_) | Self::Write { reply: Some(_), .. })
+    }
+}
+
 /// Waiting times; a test shortens them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -110,7 +117,16 @@ impl<D: Disk> State<D> {
             let now = Instant::now();
             let order = match self.failing.as_ref().map(|f| f.retry_at).or(self.due) {
                 None => self.w.orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(t) if t > now => self.w.orders.recv_timeout(t - now),
+                // Not woken by each order: at a thousand visits a second that alone would cost as much as the visits do.
+                // Whoever waits for an answer wakes this thread.
+                Some(t) if t > now => match self.w.orders.try_recv() {
+                    Ok(order) => Ok(order),
+                    Err(TryRecvError::Empty) => {
+                        std::thread::park_timeout(t - now);
+                        continue;
+                    }
+                    Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+                },
                 // Due: what is already here comes along, but a steady stream must not put the writing off. (While the disk
                 // refuses all of it comes: it waits here or there, and WAITING_MAX bounds it.)
                 Some(_) if self.failing.is_none() && self.waiting.len() >= BATCH => return true,

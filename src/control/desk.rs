@@ -166,8 +166,9 @@ impl Desk {
 
     /// Disagreements of configuration and ledger that this person may know of.
     fn conflicts(&self, who: &Identity) -> Vec<String> {
-        let all = self.registry.conflicts().into_iter();
-        all.filter(|c| c.team.as_ref().map_or_else(|| unlimited(who), |t| who.sees(t))).map(|c| c.sentence).collect()
+        let all = self.registry.conflicts();
+        let theirs = all.iter().filter(|c| c.team.as_ref().map_or_else(|| unlimited(who), |t| who.sees(t)));
+        theirs.map(|c| c.sentence.clone()).collect()
     }
 
     fn check(&self, who: &Identity) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Wiring: what starts, in which order, and what stops, in which order.
 
 mod dial;
+mod files;
 mod front;
 mod log;
 mod memory;
@@ -126,7 +127,7 @@ impl Daemon {
         memory::keep_what_is_freed();
         let config = Arc::new(Config::load(config_path)?);
         let log = log::start(&config, options.quiet.as_deref())?;
-        signals::raise_file_limit();
+        files::raise_limit(&config);
         folder(&config.state_dir)?;
         host_keys::ensure(&config.ssh.host_keys)?;
 
@@ -267,7 +268,7 @@ async fn announce_events(registry: Arc<Registry>) {
     let mut events = registry.journal.subscribe();
     loop {
         match events.recv().await {
-            Ok(_) | Err(RecvError::Lagged(_)) => registry.touch(),
+            Ok(_) | Err(RecvError::Lagged(_)) => registry.announce(),
             Err(RecvError::Closed) => return,
         }
     }

@@ -68,7 +68,7 @@ impl Reloader for Reload {
 
 /// Writes down where configuration and ledger disagree, and gives it back, a sentence each.
 pub(super) fn record_conflicts(registry: &Registry, by: &By) -> Vec<String> {
-    let conflicts: Vec<String> = registry.conflicts().into_iter().map(|c| c.sentence).collect();
+    let conflicts: Vec<String> = registry.conflicts().iter().map(|c| c.sentence.clone()).collect();
     for conflict in &conflicts {
         let what = What::ConfigConflict { conflict: conflict.clone() };
         let context = Context { via: by.via.clone(), ..Context::default() };

@@ -4,7 +4,6 @@ use super::reload::Reload;
 use crate::audit::Actor;
 use crate::control::desk::Reloader;
 use crate::tunnels::By;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -96,15 +95,5 @@ fn notify(state: &[NotifyState<'_>]) {
     // Without systemd there is nobody to tell.
     if let Err(e) = sd_notify::notify(state) {
         tracing::debug!(error = %e, "systemd was not told");
-    }
-}
-
-/// A tunnel costs a few descriptors and a visitor one: use what the system allows.
-pub(super) fn raise_file_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!(error = %e, soft, hard, "the limit of open files stays low");
     }
 }

@@ -8,43 +8,56 @@ mod verdict;
 use crate::audit::{Actor, Event, What};
 use crate::config::HealthConfig;
 use crate::model::{CheckKind, HealthView, LinkLayer, Verdict, clean_line, now};
-use crate::tunnels::{CheckFailure, Order, Registry, Tunnel, TunnelOrder};
+use crate::tunnels::{CheckFailure, Registry, Tunnel, TunnelOrder};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 pub use verdict::Judge;
 
 /// A check asked for out of turn (a visitor met a fault) waits at least this long after the one before.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Least time between the first checks of two tunnels. When ten thousand come up together (the bastion was restarted),
+/// their checks must not get in the way of those that still sign in, nor come together ever after.
+const STAGGER: Duration = Duration::from_millis(4);
+
 /// Checks every tunnel that comes up, until the sender is dropped.
 pub async fn watch(registry: Arc<Registry>, mut up: mpsc::UnboundedReceiver<Arc<Tunnel>>) {
+    let mut turn = Instant::now();
     while let Some(tunnel) = up.recv().await {
-        tokio::spawn(watch_tunnel(Arc::clone(&registry), tunnel));
+        turn = turn.max(Instant::now());
+        tokio::spawn(watch_tunnel(Arc::clone(&registry), tunnel, turn));
+        turn += STAGGER;
     }
 }
 
-async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>) {
-    let mut released = tunnel.released.subscribe();
+async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>, turn: Instant) {
     let mut judge = Judge::default();
+    let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
+    show(&registry, &tunnel, kind, &health);
+    tokio::select! {
+        () = tokio::time::sleep_until(turn) => {}
+        () = tunnel.closed() => return,
+    }
     loop {
         let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
-        show(&tunnel, kind, &health);
-        measure(&tunnel);
+        show(&registry, &tunnel, kind, &health);
         if kind != CheckKind::None {
             let result = ask(&tunnel, kind, health.timeout).await;
-            if *released.borrow() {
+            if tunnel.released.heard().is_some() {
                 return;
             }
             note(&registry, &tunnel, &mut judge, &health, &result);
         }
         // The first checks after the start follow quickly, until there is a verdict; then the interval, a little
         // scattered so that a thousand tunnels that came up together are not checked together.
-        let pause = if judge.settled() { scatter(health.interval, tunnel.port().get()) } else { first_pause(&health) };
+        let haste = kind != CheckKind::None && !judge.settled();
+        let pause = if haste { first_pause(&health) } else { scatter(health.interval, tunnel.port().get()) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = async { tokio::time::sleep(LEAST_PAUSE).await; tunnel.recheck.notified().await } => {}
-            _ = released.wait_for(|r| *r) => return,
+            () = tunnel.closed() => return,
         }
     }
 }
@@ -58,17 +71,10 @@ fn scatter(interval: Duration, port: u16) -> Duration {
     interval.mul_f64(0.95 + f64::from(port % 101) / 1000.0)
 }
 
-/// Has the session's round trip measured; its owner notes the answer.
-fn measure(tunnel: &Tunnel) {
-    let (answer, _) = oneshot::channel();
-    // A session that is ending has no round trip.
-    let _ = tunnel.session.orders.send(Order::Ping(answer));
-}
-
 async fn ask(tunnel: &Tunnel, kind: CheckKind, timeout: Duration) -> Result<Duration, CheckFailure> {
     let gone = || CheckFailure { layer: LinkLayer::Link, error: "the tunnel is ending".to_owned() };
     let (done, result) = oneshot::channel();
-    tunnel.orders.send(TunnelOrder::Check { kind, timeout, done }).await.map_err(|_| gone())?;
+    tunnel.orders.send(TunnelOrder::Check { kind, timeout, done }).map_err(|_| gone())?;
     // The check keeps the time itself; twice that means that the thread of the session does not get round to it.
     match tokio::time::timeout(timeout * 2 + LEAST_PAUSE, result).await {
         Ok(Ok(r)) => r,
@@ -80,12 +86,16 @@ async fn ask(tunnel: &Tunnel, kind: CheckKind, timeout: Duration) -> Result<Dura
 }
 
 /// Shows how the tunnel is checked, also before the first result.
-fn show(tunnel: &Tunnel, kind: CheckKind, h: &HealthConfig) {
-    let mut view = tunnel.health.lock().unwrap_or_else(PoisonError::into_inner);
-    view.check = kind;
-    view.interval_s = h.interval.as_secs();
-    view.rise = h.rise;
-    view.fall = h.fall;
+fn show(registry: &Registry, tunnel: &Tunnel, kind: CheckKind, h: &HealthConfig) {
+    {
+        let mut view = tunnel.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (kind, h.interval.as_secs(), h.rise, h.fall);
+        if (view.check, view.interval_s, view.rise, view.fall) == now {
+            return;
+        }
+        (view.check, view.interval_s, view.rise, view.fall) = now;
+    }
+    registry.tunnel_changed(tunnel.port());
 }
 
 fn note(
@@ -114,7 +124,7 @@ fn note(
         let outcome = if after == Verdict::Failing { crate::audit::Outcome::Failure } else { event.outcome };
         registry.journal.record(Event { outcome, ..event });
     }
-    registry.touch();
+    registry.tunnel_changed(tunnel.port());
 }
 
 fn record(view: &mut HealthView, result: &Result<Duration, CheckFailure>) {

@@ -129,7 +129,8 @@ pub fn russh_config(config: &Config, keys: Vec<PrivateKey>) -> Arc<russh::server
         max_auth_attempts: *max_auth_attempts + 1,
         // Any packet would reset it, so it guards nothing; the login grace time and the watchdog are ours.
         inactivity_timeout: None,
-        keepalive_interval: Some(*keepalive_interval),
+        // Behind our own (see `pulse`), which is heard first wherever it gets through.
+        keepalive_interval: Some(*keepalive_interval * 3 / 2),
         // One more than we allow: our watchdog speaks first, and names the cause.
         keepalive_max: usize::try_from(*keepalive_count).unwrap_or(3) + 1,
         event_buffer_size: EVENT_BUFFER,

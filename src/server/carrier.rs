@@ -1,5 +1,7 @@
 //! The SSH carrier: opens `forwarded-tcpip` channels to a host (RFC 4254 §7.2).
 
+use super::flight::Flight;
+use crate::tunnels::Vital;
 use crate::tunnels::carrier::{Carrier, FromHost, HostReader, HostWriter, LinkGone, OpenError};
 use bytes::Bytes;
 use russh::server::{Handle, Msg};
@@ -16,6 +18,10 @@ pub(super) struct SshCarrier {
     /// The address exactly as the client asked for it: OpenSSH finds its forward by it (DESIGN.md, trap 13).
     pub(super) address: Arc<str>,
     pub(super) port: u16,
+    /// Of the session.
+    pub(super) vital: Arc<Vital>,
+    /// Whether its client is OpenSSH.
+    pub(super) openssh: bool,
     /// Opens that the client has not answered.
     pub(super) unanswered: Arc<AtomicUsize>,
 }
@@ -47,7 +53,8 @@ impl Carrier for SshCarrier {
                 .await;
             me.unanswered.fetch_sub(1, Ordering::Relaxed);
             // What nobody waits for is dropped here, and a dropped channel closes itself.
-            let _ = tx.send(opened.map(halves));
+            let flight = Arc::new(Flight::new(Arc::clone(&me.vital), me.openssh));
+            let _ = tx.send(opened.map(|c| halves(c, Some(flight))));
         });
         match rx.await {
             Ok(Ok(halves)) => Ok(halves),
@@ -63,15 +70,17 @@ impl Carrier for SshCarrier {
 }
 
 /// A channel's two ends, as the relay wants them.
-pub(super) fn halves(channel: Channel<Msg>) -> (ChannelReader, ChannelWriter) {
+pub(super) fn halves(channel: Channel<Msg>, flight: Option<Arc<Flight>>) -> (ChannelReader, ChannelWriter) {
     let (read, write) = channel.split();
     let closed = Arc::new(AtomicBool::new(false));
-    (ChannelReader { half: read, closed: Arc::clone(&closed) }, ChannelWriter { half: Some(write), closed })
+    let reader = ChannelReader { half: read, closed: Arc::clone(&closed), flight: flight.clone() };
+    (reader, ChannelWriter { half: Some(write), closed, flight })
 }
 
 pub(super) struct ChannelReader {
     half: ChannelReadHalf,
     closed: Arc<AtomicBool>,
+    flight: Option<Arc<Flight>>,
 }
 
 impl HostReader for ChannelReader {
@@ -87,7 +96,12 @@ impl HostReader for ChannelReader {
                 // Either side has closed the channel before, or the session is over without that.
                 None if self.closed.swap(true, Ordering::Relaxed) => return FromHost::Closed,
                 None => return FromHost::Gone,
-                // Window adjustments are the library's business; a host has no second stream to send on.
+                Some(ChannelMsg::WindowAdjusted { new_size }) => {
+                    if let Some(flight) = &self.flight {
+                        flight.window(new_size);
+                    }
+                }
+                // A host has no second stream to send on.
                 Some(_) => {}
             }
         }
@@ -97,6 +111,7 @@ impl HostReader for ChannelReader {
 pub(super) struct ChannelWriter {
     half: Option<ChannelWriteHalf<Msg>>,
     closed: Arc<AtomicBool>,
+    flight: Option<Arc<Flight>>,
 }
 
 impl ChannelWriter {
@@ -107,6 +122,9 @@ impl ChannelWriter {
 
 impl HostWriter for ChannelWriter {
     async fn write(&self, data: Bytes) -> Result<(), LinkGone> {
+        if let Some(flight) = &self.flight {
+            flight.send(data.len()).await;
+        }
         // Never more than the channel's window: what the library had to keep for one channel would hold up all
         // (DESIGN.md, trap 5). This call waits for the window.
         self.half()?.data_bytes(data).await.map_err(|_| LinkGone)

@@ -10,14 +10,14 @@ use super::stream::Ident;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Principal;
 use crate::model::{HostName, Obituary, ObituaryCause, Port, SessionId, SessionKind, clean, clean_line, now};
-use crate::tunnels::{Order, Session, Vital};
+use crate::tunnels::{Mailbox, Said, Session, Vital};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
 /// How long a cancelled forward is waited for.
 const CANCEL_WAIT: Duration = Duration::from_secs(1);
@@ -30,7 +30,6 @@ const REFUSED: u32 = 4;
 pub(super) struct SignedIn {
     pub(super) session: Arc<Session>,
     pub(super) handle: Handle,
-    pub(super) orders: mpsc::UnboundedReceiver<Order>,
 }
 
 /// One connection.
@@ -59,8 +58,8 @@ impl Client {
         vital: Arc<Vital>,
         ident: Arc<Ident>,
         signed_in: oneshot::Sender<SignedIn>,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             shared,
             peer,
             vital,
@@ -70,7 +69,7 @@ impl Client {
             session: None,
             signed_in: Some(signed_in),
             doors: HashMap::new(),
-        }
+        })
     }
 
     pub(super) fn actor(&self) -> Actor {
@@ -110,7 +109,9 @@ impl Client {
     }
 }
 
-impl Handler for Client {
+/// Boxed, as are the larger futures within: the library's task for a session holds the handler four times over and room
+/// for each of its futures twice, whether they run or not. With ten thousand sessions that counts.
+impl Handler for Box<Client> {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, russh::Error> {
@@ -180,7 +181,6 @@ impl Handler for Client {
                 (SessionKind::Operator, o.to_string(), None::<HostName>, None, role)
             }
         };
-        let (orders, received) = mpsc::unbounded_channel();
         let session = Arc::new(Session {
             id: self.id,
             kind,
@@ -194,21 +194,22 @@ impl Handler for Client {
             client: self.ident.software(),
             since: now(),
             vital: Arc::clone(&self.vital),
-            orders,
-            over: watch::Sender::new(false),
+            orders: Mailbox::default(),
+            over: Said::default(),
         });
         if let Err(rule) = self.shared.registry.session_begins(Arc::clone(&session)) {
             self.auth_failed("publickey", &session.user, &rule, session.context());
             return Err(russh::Error::Disconnect);
         }
         self.session = Some(Arc::clone(&session));
+        self.ident.proved();
         let what = What::AuthSuccess { role, client: session.client.clone() };
         self.shared.registry.journal.record(Event::success(self.actor(), what, session.context()));
-        let sent = signed_in.send(SignedIn { session: Arc::clone(&session), handle: ssh.handle(), orders: received });
+        let sent = signed_in.send(SignedIn { session: Arc::clone(&session), handle: ssh.handle() });
         if sent.is_err() {
             // The owner gave up on it at this very moment.
             let obituary = Obituary::of(ObituaryCause::ClientDisconnect);
-            self.shared.registry.session_ends(&session, &obituary).await;
+            Box::pin(self.shared.registry.session_ends(&session, &obituary)).await;
             return Err(russh::Error::Disconnect);
         }
         Ok(())
@@ -217,7 +218,7 @@ impl Handler for Client {
     async fn tcpip_forward(&mut self, address: &str, port: &mut u32, ssh: &mut Ssh) -> Result<bool, russh::Error> {
         let asked = *port;
         let granted = match self.session.clone() {
-            Some(s) => self.forward(&s, address, asked, ssh.handle()).await,
+            Some(s) => Box::pin(self.forward(&s, address, asked, ssh.handle())).await,
             None => Err("nobody has signed in".to_owned()),
         };
         match granted {

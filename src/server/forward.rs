@@ -4,15 +4,12 @@ use super::carrier::SshCarrier;
 use super::client::Client;
 use crate::audit::{Context, Event, What};
 use crate::model::{HealthView, Port, clean, now};
-use crate::tunnels::{Grant, Session, Tally, Tunnel, dock};
+use crate::tunnels::{Grant, Mailbox, Said, Session, Tally, Tunnel, dock};
 use russh::server::Handle;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Notify, mpsc, watch};
-
-/// Orders a tunnel's task may be behind.
-const TUNNEL_ORDERS: usize = 64;
+use tokio::sync::Notify;
 
 impl Client {
     pub(super) async fn forward(
@@ -26,7 +23,7 @@ impl Client {
         let mut tries = 0;
         let (grant, listeners) = loop {
             let grant = registry.request_forward(session, address, port).await?;
-            match dock::listen(&grant) {
+            match dock::listen(&grant, self.shared.registry.config().ssh.send_timeout) {
                 Ok(listeners) => break (grant, listeners),
                 Err(why) => {
                     registry.abandon(grant).await;
@@ -41,25 +38,25 @@ impl Client {
         let listen: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         let lease = grant.lease.clone();
         let rule = grant.rule.clone();
-        let (orders, received) = mpsc::channel(TUNNEL_ORDERS);
-        let tunnel = Arc::new(new_tunnel(&grant, session, listen.clone(), orders));
+        let tunnel = Arc::new(new_tunnel(&grant, session, listen.clone()));
         registry.tunnel_begins(grant, Arc::clone(&tunnel))?;
         let what = What::ForwardGranted { listen, asked: clean(address, 100), asked_port: port };
         let context = Context { rule: Some(rule), ..tunnel.context() };
         registry.journal.record(Event::success(self.actor(), what, context));
-        let carrier =
-            SshCarrier { handle, address: address.into(), port: lease.port.get(), unanswered: Arc::default() };
-        tokio::spawn(dock::run(Arc::clone(registry), tunnel, listeners, carrier, received));
+        let carrier = SshCarrier {
+            handle,
+            address: address.into(),
+            port: lease.port.get(),
+            vital: Arc::clone(&session.vital),
+            openssh: session.client.starts_with("OpenSSH"),
+            unanswered: Arc::default(),
+        };
+        tokio::spawn(dock::run(Arc::clone(registry), tunnel, listeners, carrier));
         Ok(lease.port)
     }
 }
 
-fn new_tunnel(
-    grant: &Grant,
-    session: &Arc<Session>,
-    listen: Vec<SocketAddr>,
-    orders: mpsc::Sender<crate::tunnels::TunnelOrder>,
-) -> Tunnel {
+fn new_tunnel(grant: &Grant, session: &Arc<Session>, listen: Vec<SocketAddr>) -> Tunnel {
     Tunnel {
         lease: grant.lease.clone(),
         session: Arc::clone(session),
@@ -71,8 +68,8 @@ fn new_tunnel(
         visitors_refused: AtomicU64::new(0),
         health: Mutex::new(HealthView::default()),
         recheck: Notify::new(),
-        orders,
-        stop: watch::Sender::new(None),
-        released: watch::Sender::new(false),
+        orders: Mailbox::default(),
+        stop: Said::default(),
+        released: Said::default(),
     }
 }

@@ -5,10 +5,13 @@ mod ahead;
 mod algorithms;
 mod carrier;
 mod client;
+mod flight;
 mod forward;
 mod front;
 mod login;
 mod owner;
+mod path;
+mod pulse;
 mod stream;
 mod visit;
 

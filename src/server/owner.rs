@@ -2,17 +2,17 @@
 
 use super::Shared;
 use super::client::{Client, SignedIn};
+use super::pulse::{self, Pulse};
 use super::stream::{Ident, SessionStream};
 use crate::audit::{Actor, Context, Event, What};
 use crate::model::{Obituary, ObituaryCause, clean_line};
 use crate::tunnels::{Order, Session, Vital};
 use russh::Disconnect;
-use russh::server::Handle;
+use russh::server::{Handle, RunningSession};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -23,68 +23,91 @@ const LAST_BREATH: Duration = Duration::from_secs(1);
 /// Slack of the watchdog, so that the answer to the last keepalive can still arrive.
 const SLACK: Duration = Duration::from_millis(500);
 
+/// From the handshake to the end. The handshake's state is large and short-lived, so it has a place of its own that is
+/// given back: there may be ten thousand of these.
 pub(super) async fn own(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, slot: super::Slot) {
+    if let Some(signed) = Box::pin(sign_in(&shared, socket, peer, slot)).await {
+        hold(shared, signed).await;
+    }
+}
+
+/// A session that has signed in.
+struct Signed {
+    running: RunningSession<Box<Client>>,
+    vital: Arc<Vital>,
+    signed_in: SignedIn,
+}
+
+async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, slot: super::Slot) -> Option<Signed> {
     let config = shared.registry.config();
     // Without it every handshake waits for delayed acknowledgements: 44 ms a round trip.
     let _ = socket.set_nodelay(true);
     // What is sent to a dead host blocks the library's loop, keepalive included; the kernel notices.
     let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(config.ssh.send_timeout));
     let vital = Arc::new(Vital::default());
+    if let Some(rtt) = super::path::round_trip(&socket) {
+        vital.path(rtt);
+    }
     let ident = Arc::new(Ident::default());
     let stream = SessionStream::new(socket, Arc::clone(&vital), Arc::clone(&ident));
     let (tx, signed_in) = oneshot::channel();
-    let client = Client::new(Arc::clone(&shared), peer, Arc::clone(&vital), Arc::clone(&ident), tx);
+    let client = Client::new(Arc::clone(shared), peer, Arc::clone(&vital), Arc::clone(&ident), tx);
+    let refused = |why: &str| {
+        refused(shared, peer, &ident, why);
+        None
+    };
 
     let grace = config.ssh.login_grace_time;
-    let starting = async {
-        let running = russh::server::run_stream(shared.russh.load_full(), stream, client).await?;
-        Ok::<_, russh::Error>(running)
-    };
     let deadline = tokio::time::Instant::now() + grace;
-    let running = match tokio::time::timeout_at(deadline, starting).await {
+    let starting = russh::server::run_stream(shared.russh.load_full(), stream, client);
+    let mut running = match tokio::time::timeout_at(deadline, starting).await {
         Ok(Ok(running)) => running,
         // A load balancer's or our own check of the port; it said nothing, so there is nothing to hold against it.
-        Ok(Err(_)) if vital.bytes_in() == 0 => return tracing::debug!(%peer, "connected and left without a word"),
-        Ok(Err(e)) => return refused(&shared, peer, &ident, &format!("no SSH handshake: {e}")),
-        Err(_) => {
-            return refused(&shared, peer, &ident, &format!("no SSH identification within {} s", grace.as_secs()));
+        Ok(Err(_)) if vital.bytes_in() == 0 => {
+            tracing::debug!(%peer, "connected and left without a word");
+            return None;
         }
+        Ok(Err(e)) => return refused(&format!("no SSH handshake: {e}")),
+        Err(_) => return refused(&format!("no SSH identification within {} s", grace.as_secs())),
     };
-    tokio::pin!(running);
 
     let signed_in = tokio::select! {
         biased;
         Ok(s) = signed_in => s,
         end = &mut running => {
-            let why = match end {
+            return refused(&match end {
                 Ok(()) => "it left before signing in".to_owned(),
                 Err(e) => format!("the handshake failed: {e}"),
-            };
-            return refused(&shared, peer, &ident, &why);
+            });
         }
         () = tokio::time::sleep_until(deadline) => {
             vital.poison();
-            return refused(&shared, peer, &ident, &format!("nobody signed in within {} s", grace.as_secs()));
+            return refused(&format!("nobody signed in within {} s", grace.as_secs()));
         }
     };
     drop(slot);
+    Some(Signed { running, vital, signed_in })
+}
 
-    let SignedIn { session, handle, mut orders } = signed_in;
-    let pings = Arc::new(AtomicUsize::new(0));
+async fn hold(shared: Arc<Shared>, signed: Signed) {
+    let Signed { mut running, vital, signed_in: SignedIn { session, handle } } = signed;
+    let orders = session.orders.reader();
+    let mut pulse = Pulse::new(&session);
     let mut farewell: Option<tokio::time::Instant> = None;
     let ended = loop {
-        let silence_allowed = {
+        let (every, silence_allowed) = {
             let c = shared.registry.config();
-            c.ssh.keepalive_interval * c.ssh.keepalive_count + SLACK
+            (c.ssh.keepalive_interval, c.ssh.keepalive_interval * c.ssh.keepalive_count + SLACK)
         };
-        let alarm = tokio::time::sleep(silence_allowed.saturating_sub(vital.silence()));
+        let deaf = tokio::time::Instant::now() + silence_allowed.saturating_sub(vital.silence());
+        // One timer for all that may be due.
+        let alarm = [Some(deaf), pulse.next(&vital, every), farewell].into_iter().flatten().min().unwrap_or(deaf);
         tokio::select! {
             end = &mut running => break Some(end),
-            Some(order) = orders.recv() => match order {
-                // A measure that nobody waits for is not repeated while the one before is unanswered.
-                Order::Ping(answer) if answer.is_closed() && pings.load(Ordering::Relaxed) > 0 => {}
+            () = pulse.answered() => {}
+            order = orders.next() => match order {
                 Order::Ping(answer) => {
-                    tokio::spawn(ping(handle.clone(), Arc::clone(&vital), answer, Arc::clone(&pings)));
+                    tokio::spawn(probe(handle.clone(), Arc::clone(&vital), answer));
                 }
                 Order::Goodbye if farewell.is_none() => {
                     farewell = Some(tokio::time::Instant::now() + FAREWELL);
@@ -93,7 +116,8 @@ pub(super) async fn own(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr
                 }
                 Order::Goodbye => {}
             },
-            () = alarm => {
+            () = tokio::time::sleep_until(alarm) => {
+                let now = tokio::time::Instant::now();
                 if vital.silence() >= silence_allowed {
                     vital.ends(Obituary::with(
                         ObituaryCause::KeepaliveTimeout,
@@ -102,26 +126,24 @@ pub(super) async fn own(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr
                     vital.poison();
                     break tokio::time::timeout(LAST_BREATH, &mut running).await.ok();
                 }
-            }
-            () = sleep_until(farewell) => {
-                vital.poison();
-                break tokio::time::timeout(LAST_BREATH, &mut running).await.ok();
+                if farewell.is_some_and(|at| at <= now) {
+                    vital.poison();
+                    break tokio::time::timeout(LAST_BREATH, &mut running).await.ok();
+                }
+                if pulse.next(&vital, every).is_some_and(|at| at <= now) {
+                    pulse.ask(handle.clone(), Arc::clone(&vital));
+                }
             }
         }
     };
+    // From now on an end is not asked for but made.
+    drop(orders);
     let obituary = vital.cause().unwrap_or_else(|| from_error(ended));
     vital.ends(obituary.clone());
     // Whatever still holds the stream finds it poisoned.
     vital.poison();
     shared.registry.session_ends(&session, &obituary).await;
     log_end(&session, &obituary);
-}
-
-async fn sleep_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(t) => tokio::time::sleep_until(t).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn log_end(session: &Session, obituary: &Obituary) {
@@ -133,17 +155,10 @@ async fn say_goodbye(handle: Handle, text: String) {
     let _ = tokio::time::timeout(FAREWELL, handle.disconnect(Disconnect::ByApplication, text, "en".to_owned())).await;
 }
 
-/// Asks the client for a sign of life: a global request that no client knows must be answered "no" (RFC 4254 §4).
-async fn ping(handle: Handle, vital: Arc<Vital>, answer: oneshot::Sender<Duration>, pings: Arc<AtomicUsize>) {
-    pings.fetch_add(1, Ordering::Relaxed);
-    let before = vital.bytes_in();
-    let asked = Instant::now();
-    let _ = handle.cancel_forward_tcpip("portreeve-ping".to_owned(), 0).await;
-    pings.fetch_sub(1, Ordering::Relaxed);
-    // The call also returns when the session is gone, and then nothing was heard.
-    if vital.bytes_in() > before && !vital.is_poisoned() {
-        vital.measured(asked.elapsed());
-        let _ = answer.send(asked.elapsed());
+/// Asks for a sign of life on somebody's behalf, who is told how long it took.
+async fn probe(handle: Handle, vital: Arc<Vital>, answer: oneshot::Sender<Duration>) {
+    if let Some(took) = pulse::ask(handle, vital).await {
+        let _ = answer.send(took);
     }
 }
 

@@ -31,6 +31,11 @@ impl Ident {
         self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The key is proved, and known elsewhere.
+    pub(super) fn proved(&self) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The client's software, without `SSH-2.0-`, cleaned; empty while unknown.
     pub(super) fn software(&self) -> String {
         let line = self.0.get().map_or("", String::as_str);

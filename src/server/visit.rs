@@ -5,7 +5,7 @@ use super::client::Client;
 use crate::model::{OperatorName, Port, Role, clean};
 use crate::tunnels::carrier::HostWriter;
 use crate::tunnels::{
-    Caller, End, Pipe, RelayLimits, Session, Tally, Terms, Tunnel, TunnelOrder, relay, settle_within,
+    Caller, End, Pipe, RelayLimits, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, relay, settle_within,
 };
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
@@ -37,8 +37,9 @@ pub(super) async fn visit(
     };
     let (opened, answer) = oneshot::channel();
     let cut = Arc::new(Notify::new());
-    let order = TunnelOrder::Visit { stream: Pipe { stream: far, cut: Arc::clone(&cut) }, caller, opened };
-    if tunnel.orders.send(order).await.is_err() {
+    let stream = Pipe { stream: far, cut: Arc::clone(&cut) };
+    let order = TunnelOrder::Visit(Box::new(VisitOrder { stream, caller, opened }));
+    if tunnel.orders.send(order).is_err() {
         return reply.reject(ChannelOpenFailure::ConnectFailed).await;
     }
     let id = match answer.await {
@@ -46,7 +47,7 @@ pub(super) async fn visit(
         Ok(Err(_)) | Err(_) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
     };
     reply.accept().await;
-    let (mut reader, writer) = halves(channel);
+    let (mut reader, writer) = halves(channel, None);
     // The tunnel counts the bytes; here nobody reads the counters.
     let tallies = [Tally::default(), Tally::default()];
     let [a, b] = &tallies;
@@ -69,12 +70,12 @@ pub(super) async fn visit(
     drop(near);
     if end == End::LinkGone {
         // The operator's session is over, by revoke perhaps.
-        let _ = tunnel.orders.send(TunnelOrder::Cut(id)).await;
+        let _ = tunnel.orders.send(TunnelOrder::Cut(id));
     } else if end == End::HostClosed {
         // To the tunnel a dropped pipe looks like a half-close, and a service that does not care for it would be
         // visited for ever. A visit that has ended in the meantime is not cut.
         tokio::time::sleep(LINGER).await;
-        let _ = tunnel.orders.send(TunnelOrder::Cut(id)).await;
+        let _ = tunnel.orders.send(TunnelOrder::Cut(id));
     }
     settle_within(CLOSE_WAIT, reader, writer, end).await;
 }

@@ -18,6 +18,34 @@ pub struct StoreHandle {
     inner: Arc<Inner>,
 }
 
+/// Orders saved together at most.
+const BATCH: usize = 256;
+
+/// Saves the batch as one; if that fails, each order by itself, so that what is wrong with one does not undo another.
+/// Whether the last of them was saved.
+fn save(store: &mut impl Store, batch: Vec<Order>) -> bool {
+    if batch.len() > 1 {
+        let all: Vec<Change> = batch.iter().flat_map(|o| o.changes.iter().cloned()).collect();
+        if store.apply(&all).is_ok() {
+            for order in batch {
+                // Nobody may be waiting any more; it is saved all the same.
+                let _ = order.reply.send(Ok(()));
+            }
+            return true;
+        }
+    }
+    let mut saved = true;
+    for order in batch {
+        let result = store.apply(&order.changes);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the ledger was not saved");
+        }
+        saved = result.is_ok();
+        let _ = order.reply.send(result);
+    }
+    saved
+}
+
 struct Inner {
     /// None once closed.
     orders: RwLock<Option<mpsc::Sender<Order>>>,
@@ -36,14 +64,11 @@ impl StoreHandle {
         let failed = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&failed);
         let run = move || {
-            for order in rx {
-                let result = store.apply(&order.changes);
-                told.store(result.is_err(), Ordering::Relaxed);
-                if let Err(error) = &result {
-                    tracing::error!(%error, "the ledger was not saved");
-                }
-                // Nobody may be waiting any more; it is saved all the same.
-                let _ = order.reply.send(result);
+            while let Ok(first) = rx.recv() {
+                // What came meanwhile is saved with it: ten thousand hosts that get their first leases wait for some
+                // forty fsyncs, not for ten thousand.
+                let batch: Vec<Order> = std::iter::once(first).chain(rx.try_iter().take(BATCH - 1)).collect();
+                told.store(!save(&mut store, batch), Ordering::Relaxed);
             }
         };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(run).map_err(StoreError::Thread)?;

@@ -2,13 +2,14 @@
 //! just what is new. Made only while somebody looks.
 
 use super::live::{Session, Tunnel};
-use super::registry::{Past, Refusal, Registry};
+use super::registry::{Past, Refusal, Registry, State};
+use super::rows::Rows;
 use crate::config::Config;
 use crate::model::{
-    BehindView, BlockTarget, HealthView, LeaseKind, LeaseView, Port, Revision, RevocationView, SessionId, SessionView,
-    TeamView, Time, TunnelState, TunnelView, Verdict, now,
+    BehindView, BlockTarget, HealthView, HostName, LeaseKind, LeaseView, Port, Revision, RevocationView, SessionId,
+    SessionView, TeamView, Time, TunnelState, TunnelView, Verdict, now,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,14 +18,51 @@ use std::time::Duration;
 const ASKING: Duration = Duration::from_secs(10);
 
 /// All rows, and when each changed. What is gone is remembered, so that a console that was away learns of it.
+///
+/// It is kept up to date by looking only at what the registry says has changed, and, where counters may have moved, by
+/// comparing the counters of what is live: ten thousand quiet tunnels cost next to nothing.
 #[derive(Debug, Default)]
 pub struct Board {
     revision: u64,
-    tunnels: BTreeMap<Port, TunnelView>,
-    sessions: BTreeMap<SessionId, SessionView>,
-    tunnels_gone: BTreeMap<Port, u64>,
-    sessions_gone: BTreeMap<SessionId, u64>,
+    tunnels: Rows<Port, TunnelView>,
+    sessions: Rows<SessionId, SessionView>,
+    /// What the live rows were made of.
+    live: HashMap<Port, (Arc<Tunnel>, TunnelPulse)>,
+    present: HashMap<SessionId, (Arc<Session>, SessionPulse)>,
+    /// The rows of each host.
+    by_host: HashMap<HostName, BTreeSet<Port>>,
+    /// Rows that will change by themselves: the session that carries or ought to carry them gets too old to still ask.
+    ripen: BTreeSet<(Time, Port)>,
     teams: (u64, Vec<TeamView>),
+}
+
+/// The counters of a live tunnel that move without the registry hearing of it. A row is made anew when they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TunnelPulse([u64; 8]);
+
+impl TunnelPulse {
+    fn of(t: &Tunnel) -> Self {
+        Self([
+            t.tally.to_host.load(Ordering::Relaxed),
+            t.tally.to_visitor.load(Ordering::Relaxed),
+            t.visitors_total.load(Ordering::Relaxed),
+            t.visitors_refused.load(Ordering::Relaxed),
+            t.visitors_now() as u64,
+            t.tally.buffered.load(Ordering::Relaxed),
+            t.tally.holding.load(Ordering::Relaxed),
+            t.tally.held.load(Ordering::Relaxed),
+        ])
+    }
+}
+
+/// The same of a session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct SessionPulse(u64, u64, Option<f64>, Time);
+
+impl SessionPulse {
+    fn of(s: &Session) -> Self {
+        Self(s.vital.bytes_in(), s.vital.bytes_out(), s.vital.rtt_ms(), s.vital.last_heard())
+    }
 }
 
 /// The most that is remembered of the sessions that are gone: far more than end between two looks of a console.
@@ -36,40 +74,45 @@ impl Board {
         let config = registry.config();
         let next = self.revision + 1;
         let mut changed = false;
-
-        let mut rows = registry.tunnel_rows(&config);
-        for (port, row) in &mut rows {
-            changed |= settle_row(self.tunnels.get(port), row, next, |r| &mut r.revision);
-            self.tunnels_gone.remove(port);
-        }
-        for port in self.tunnels.keys().filter(|p| !rows.contains_key(p)) {
-            self.tunnels_gone.insert(*port, next);
-            changed = true;
-        }
-        self.tunnels = rows;
-
-        let mut sessions: BTreeMap<SessionId, SessionView> =
-            registry.sessions_with_ports().iter().map(|(s, ports)| (s.id, session_row(s, ports.clone()))).collect();
-        for (id, row) in &mut sessions {
-            changed |= settle_row(self.sessions.get(id), row, next, |r| &mut r.revision);
-        }
-        for id in self.sessions.keys().filter(|id| !sessions.contains_key(id)) {
-            self.sessions_gone.insert(*id, next);
-            changed = true;
-        }
-        while self.sessions_gone.len() > GRAVES {
-            // The one that went longest ago; a session that lived long has a low id.
-            let oldest = self.sessions_gone.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);
-            if let Some(id) = oldest {
-                self.sessions_gone.remove(&id);
+        let mut regrouped = false;
+        {
+            let mut state = registry.state();
+            let mut dirty = state.dirty.take();
+            let ledger = state.ledger.take_changed();
+            if dirty.all || ledger.all {
+                regrouped = true;
+                changed |= self.everything(&state, &config, registry.started, next);
+            } else {
+                dirty.ports.extend(ledger.ports);
+                for host in &dirty.hosts {
+                    dirty.ports.extend(self.by_host.get(host).into_iter().flatten());
+                }
+                let now = now();
+                while let Some((at, port)) = self.ripen.first().copied().filter(|(at, _)| *at < now) {
+                    self.ripen.remove(&(at, port));
+                    dirty.ports.insert(port);
+                }
+                for port in dirty.ports {
+                    regrouped |= self.tunnels.rows.contains_key(&port)
+                        != self.settle_port(port, &state, &config, registry.started, next, &mut changed);
+                }
+                for id in dirty.sessions {
+                    changed |= self.settle_session(id, &state, next);
+                }
             }
         }
-        self.sessions = sessions;
-
-        let teams = team_rows(&config, &self.tunnels);
-        if teams != self.teams.1 {
-            self.teams = (next, teams);
-            changed = true;
+        if registry.counters.swap(false, Ordering::Relaxed) {
+            changed |= self.sample(registry, next);
+        }
+        while self.sessions.gone.len() > GRAVES {
+            self.sessions.forget_oldest();
+        }
+        if regrouped {
+            let teams = team_rows(&config, &self.tunnels.rows);
+            if teams != self.teams.1 {
+                self.teams = (next, teams);
+                changed = true;
+            }
         }
         if changed {
             self.revision = next;
@@ -97,94 +140,158 @@ impl Board {
 
     /// Tunnels that changed after `since`.
     pub fn tunnels_since(&self, since: Revision) -> impl Iterator<Item = &TunnelView> {
-        self.tunnels.values().filter(move |r| r.revision > since)
+        self.tunnels.since(since)
     }
 
     /// Leases that went after `since`.
     pub fn tunnels_gone_since(&self, since: Revision) -> impl Iterator<Item = Port> {
-        self.tunnels_gone.iter().filter(move |(_, at)| **at > since.0).map(|(p, _)| *p)
+        self.tunnels.gone_since(since)
     }
 
     /// Sessions that changed after `since`.
     pub fn sessions_since(&self, since: Revision) -> impl Iterator<Item = &SessionView> {
-        self.sessions.values().filter(move |r| r.revision > since)
+        self.sessions.since(since)
     }
 
     /// Sessions that went after `since`.
     pub fn sessions_gone_since(&self, since: Revision) -> impl Iterator<Item = SessionId> {
-        self.sessions_gone.iter().filter(move |(_, at)| **at > since.0).map(|(id, _)| *id)
+        self.sessions.gone_since(since)
     }
-}
 
-/// Keeps the old revision of a row that is the same otherwise. Returns whether it changed.
-fn settle_row<T: PartialEq + Clone>(
-    before: Option<&T>,
-    row: &mut T,
-    next: u64,
-    revision: impl Fn(&mut T) -> &mut Revision,
-) -> bool {
-    if let Some(before) = before {
-        let mut was = before.clone();
-        *revision(row) = *revision(&mut was);
-        if was == *row {
+    /// Looks at every lease and session there is.
+    fn everything(&mut self, state: &State, config: &Config, started: Time, next: u64) -> bool {
+        let mut changed = false;
+        let leases = state.ledger.all(config);
+        let gone: Vec<Port> = self.tunnels.rows.keys().filter(|p| !leases.contains_key(p)).copied().collect();
+        for port in gone {
+            self.drop_port(port, next);
+            changed = true;
+        }
+        for (port, lease) in leases {
+            changed |= self.settle_lease(port, &lease, state, config, started, next);
+        }
+        let gone: Vec<SessionId> =
+            self.sessions.rows.keys().filter(|s| !state.sessions.contains_key(s)).copied().collect();
+        for id in gone.into_iter().chain(state.sessions.keys().copied()) {
+            changed |= self.settle_session(id, state, next);
+        }
+        changed
+    }
+
+    /// Brings one port's row up to date; whether it has one now.
+    fn settle_port(
+        &mut self,
+        port: Port,
+        state: &State,
+        config: &Config,
+        started: Time,
+        next: u64,
+        changed: &mut bool,
+    ) -> bool {
+        match state.ledger.lease(config, port) {
+            Some(lease) => {
+                *changed |= self.settle_lease(port, &lease, state, config, started, next);
+                true
+            }
+            None => {
+                *changed |= self.drop_port(port, next);
+                false
+            }
+        }
+    }
+
+    fn settle_lease(
+        &mut self,
+        port: Port,
+        lease: &LeaseView,
+        state: &State,
+        config: &Config,
+        started: Time,
+        next: u64,
+    ) -> bool {
+        if let Some(before) = self.tunnels.rows.get(&port).filter(|r| r.lease.host != lease.host) {
+            let host = before.lease.host.clone();
+            self.leave(&host, port);
+        }
+        if !self.by_host.get(&lease.host).is_some_and(|ports| ports.contains(&port)) {
+            self.by_host.entry(lease.host.clone()).or_default().insert(port);
+        }
+        let block = state
+            .ledger
+            .block(&BlockTarget::Port(port))
+            .or_else(|| state.ledger.block(&BlockTarget::Host(lease.host.clone())));
+        let past = state.past.get(&port).filter(|p| p.host == lease.host);
+        let row = match state.tunnels.get(&port) {
+            Some(t) => {
+                self.live.insert(port, (Arc::clone(t), TunnelPulse::of(t)));
+                live_row(t, past)
+            }
+            None => {
+                self.live.remove(&port);
+                // The newest session tells a host that is away from one that did not ask.
+                let session = state.by_host.get(&lease.host).and_then(|all| all.last());
+                if let Some(ripe) = session.map(|s| s.since + ASKING).filter(|at| *at >= now()) {
+                    self.ripen.insert((ripe, port));
+                }
+                idle_row(config, lease.clone(), past, session, state.refusals.get(&lease.host), started)
+            }
+        };
+        self.tunnels.put(port, with_block(row, block), next)
+    }
+
+    fn drop_port(&mut self, port: Port, next: u64) -> bool {
+        self.live.remove(&port);
+        match self.tunnels.remove(port, next) {
+            Some(row) => {
+                self.leave(&row.lease.host, port);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn leave(&mut self, host: &HostName, port: Port) {
+        if let Some(ports) = self.by_host.get_mut(host) {
+            ports.remove(&port);
+            if ports.is_empty() {
+                self.by_host.remove(host);
+            }
+        }
+    }
+
+    fn settle_session(&mut self, id: SessionId, state: &State, next: u64) -> bool {
+        match state.sessions.get(&id) {
+            Some(s) => {
+                self.present.insert(id, (Arc::clone(s), SessionPulse::of(s)));
+                let ports = state.carried.get(&id).map(|ts| ts.keys().copied().collect()).unwrap_or_default();
+                self.sessions.put(id, session_row(s, ports), next)
+            }
+            None => {
+                self.present.remove(&id);
+                self.sessions.remove(id, next).is_some()
+            }
+        }
+    }
+
+    /// Looks at the counters of all that is live, without the registry's lock.
+    fn sample(&mut self, registry: &Registry, next: u64) -> bool {
+        let moved: Vec<Port> =
+            self.live.iter().filter(|(_, (t, pulse))| TunnelPulse::of(t) != *pulse).map(|(p, _)| *p).collect();
+        let heard: Vec<SessionId> =
+            self.present.iter().filter(|(_, (s, pulse))| SessionPulse::of(s) != *pulse).map(|(id, _)| *id).collect();
+        if moved.is_empty() && heard.is_empty() {
             return false;
         }
-    }
-    *revision(row) = Revision(next);
-    true
-}
-
-impl Registry {
-    fn sessions_with_ports(&self) -> Vec<(Arc<Session>, Vec<Port>)> {
-        let state = self.state();
-        let mut ports: HashMap<SessionId, Vec<Port>> = HashMap::new();
-        for t in state.tunnels.values() {
-            ports.entry(t.session.id).or_default().push(t.port());
+        let config = registry.config();
+        let state = registry.state();
+        let mut changed = false;
+        for port in moved {
+            self.settle_port(port, &state, &config, registry.started, next, &mut changed);
         }
-        state.sessions.values().map(|s| (Arc::clone(s), ports.remove(&s.id).unwrap_or_default())).collect()
-    }
-
-    fn tunnel_rows(&self, config: &Config) -> BTreeMap<Port, TunnelView> {
-        let state = self.state();
-        let leases = state.ledger.all(config);
-        // The newest session of each host, to tell a host that is away from one that did not ask.
-        let mut present: HashMap<&str, &Arc<Session>> = HashMap::new();
-        for s in state.sessions.values().filter(|s| s.host.is_some()) {
-            let slot = present.entry(s.name.as_str()).or_insert(s);
-            if s.id > slot.id {
-                *slot = s;
-            }
+        for id in heard {
+            changed |= self.settle_session(id, &state, next);
         }
-        let mut blocks: HashMap<&str, &RevocationView> = HashMap::new();
-        let mut blocked_ports: BTreeMap<Port, &RevocationView> = BTreeMap::new();
-        for b in state.ledger.blocks() {
-            match &b.target {
-                BlockTarget::Host(h) => {
-                    blocks.insert(h.as_str(), b);
-                }
-                BlockTarget::Port(p) => {
-                    blocked_ports.insert(*p, b);
-                }
-                BlockTarget::Key(_) => {}
-            }
-        }
-        leases
-            .into_iter()
-            .map(|(port, lease)| {
-                let revoked = blocked_ports.get(&port).or_else(|| blocks.get(lease.host.as_str())).copied();
-                let live = state.tunnels.get(&port);
-                let past = state.past.get(&port).filter(|p| p.host == lease.host);
-                let session = present.get(lease.host.as_str()).copied();
-                let row = match live {
-                    Some(t) => live_row(t, past),
-                    None => {
-                        let refusal = state.refusals.get(&lease.host);
-                        idle_row(config, lease, past, session, refusal, self.started)
-                    }
-                };
-                (port, with_block(row, revoked))
-            })
-            .collect()
+        changed
     }
 }
 
@@ -317,3 +424,6 @@ fn team_rows(config: &Config, tunnels: &BTreeMap<Port, TunnelView>) -> Vec<TeamV
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,13 @@
 
 use super::carrier::{Carrier, FromHost, HostReader, HostWriter, OpenError};
 use super::forward::Grant;
-use super::live::{Caller, CheckFailure, Tunnel, TunnelOrder, Visitor};
+use super::live::{Caller, CheckFailure, Tunnel, TunnelOrder, VisitOrder, Visitor};
+use super::quay::Quay;
 use super::registry::Registry;
 use super::relay::{End, Tally, Terms, VisitorStream, relay, settle};
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Config;
-use crate::model::{AcceptTrouble, CheckKind, LinkLayer, Obituary, Port, VisitorId, now};
+use crate::model::{CheckKind, LinkLayer, Port, VisitorId, now};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Connections the kernel holds for a tunnel until they are accepted.
@@ -35,12 +36,12 @@ const VISITOR_KEEPALIVE: TcpKeepalive =
 ///
 /// # Errors
 /// A sentence, when an address cannot be had. Of the two loopbacks one is enough: machines without IPv6 exist.
-pub fn listen(grant: &Grant) -> Result<Vec<TcpListener>, String> {
+pub fn listen(grant: &Grant, send_timeout: Duration) -> Result<Vec<TcpListener>, String> {
     let port = grant.lease.port;
     let mut out = Vec::new();
     let mut missing = None;
     for ip in &grant.bind {
-        match bind_one(*ip, port) {
+        match bind_one(*ip, port, send_timeout) {
             Ok(l) => out.push(l),
             Err(e)
                 if grant.bind.len() > 1
@@ -65,7 +66,7 @@ pub fn listen(grant: &Grant) -> Result<Vec<TcpListener>, String> {
     Ok(out)
 }
 
-fn bind_one(ip: IpAddr, port: Port) -> io::Result<TcpListener> {
+fn bind_one(ip: IpAddr, port: Port, send_timeout: Duration) -> io::Result<TcpListener> {
     let address = SocketAddr::new(ip, port.get());
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // Without it a port would stay taken for a minute by connections that linger in TIME_WAIT.
@@ -73,45 +74,35 @@ fn bind_one(ip: IpAddr, port: Port) -> io::Result<TcpListener> {
     if ip.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // What is accepted inherits these (tcp(7)), which saves a visit seven calls. They make small answers quick, and dead
+    // and slow visitors noticed; none is worth refusing a tunnel for.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_user_timeout(Some(send_timeout));
+    let _ = socket.set_tcp_keepalive(&VISITOR_KEEPALIVE);
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 
 /// Runs the tunnel until it is told to stop: accepts visitors, carries them, checks the service.
-pub async fn run<C: Carrier>(
-    registry: Arc<Registry>,
-    tunnel: Arc<Tunnel>,
-    listeners: Vec<TcpListener>,
-    carrier: C,
-    mut orders: mpsc::Receiver<TunnelOrder>,
-) {
-    let mut stop = tunnel.stop.subscribe();
-    let (accepted_tx, mut accepted) = mpsc::channel(16);
-    let mut acceptors = JoinSet::new();
-    for l in listeners {
-        acceptors.spawn(accept(l, accepted_tx.clone(), tunnel.port()));
-    }
+pub async fn run<C: Carrier>(registry: Arc<Registry>, tunnel: Arc<Tunnel>, listeners: Vec<TcpListener>, carrier: C) {
+    let orders = tunnel.orders.reader();
+    let mut quay = Quay::new(listeners, tunnel.port());
     let mut visits: JoinSet<VisitorId> = JoinSet::new();
     let mut handles: HashMap<VisitorId, AbortHandle> = HashMap::new();
     let obituary = loop {
         tokio::select! {
             biased;
-            cause = stopped(&mut stop) => break cause,
+            cause = tunnel.stop.wait() => break cause.clone(),
             Some(done) = visits.join_next(), if !visits.is_empty() => {
                 if let Ok(id) = done {
                     handles.remove(&id);
                 }
             }
-            Some((stream, source)) = accepted.recv() => {
-                let caller = Caller { source, operator: None };
-                if let Some(visit) = Visit::admit(&registry, &tunnel, caller, &stream) {
-                    let id = visit.visitor.id;
-                    handles.insert(id, visits.spawn(visit.run(stream, carrier.clone(), None)));
-                }
-            }
-            Some(order) = orders.recv() => match order {
-                TunnelOrder::Visit { stream, caller, opened } => {
+            order = orders.next() => match order {
+                TunnelOrder::Visit(order) => {
+                    let VisitOrder { stream, caller, opened } = *order;
                     let visit = Visit::new(&registry, &tunnel, caller);
                     let id = visit.visitor.id;
                     handles.insert(id, visits.spawn(visit.run(stream, carrier.clone(), Some(opened))));
@@ -129,45 +120,19 @@ pub async fn run<C: Carrier>(
                     }
                 }
             },
+            (stream, source) = quay.accept() => {
+                let caller = Caller { source, operator: None };
+                if let Some(visit) = Visit::admit(&registry, &tunnel, caller, &stream) {
+                    let id = visit.visitor.id;
+                    handles.insert(id, visits.spawn(visit.run(stream, carrier.clone(), None)));
+                }
+            }
         }
     };
     // First the port, then the visitors; what is aborted writes its own end into the journal as it is dropped.
-    acceptors.shutdown().await;
-    drop(accepted);
+    drop((quay, orders));
     visits.shutdown().await;
     registry.tunnel_ends(&tunnel, &obituary);
-}
-
-async fn stopped(stop: &mut watch::Receiver<Option<Obituary>>) -> Obituary {
-    match stop.wait_for(Option::is_some).await {
-        Ok(o) => o.clone().unwrap_or_else(|| Obituary::of(crate::model::ObituaryCause::Shutdown)),
-        Err(_) => Obituary::of(crate::model::ObituaryCause::Shutdown),
-    }
-}
-
-/// Accepts until dropped. Out of file descriptors it backs off instead of spinning.
-async fn accept(listener: TcpListener, to: mpsc::Sender<(TcpStream, SocketAddr)>, port: Port) {
-    let mut trouble = AcceptTrouble::default();
-    loop {
-        match listener.accept().await {
-            Ok(conn) => {
-                if let Some(over) = trouble.over() {
-                    tracing::info!(%port, failures = over.failures, seconds = over.lasted.as_secs_f64(), "visitors are accepted again");
-                }
-                if to.send(conn).await.is_err() {
-                    return;
-                }
-            }
-            Err(e) if AcceptTrouble::is_of_one_connection(&e) => {}
-            Err(e) => {
-                let wait = trouble.failed();
-                if wait.first {
-                    tracing::warn!(%port, error = %e, "cannot accept visitors; they wait");
-                }
-                tokio::time::sleep(wait.pause).await;
-            }
-        }
-    }
 }
 
 /// One visit. Its end is counted and written wherever it comes from: the drop does it.
@@ -185,15 +150,7 @@ impl Visit {
     fn admit(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: Caller, stream: &TcpStream) -> Option<Self> {
         let config = registry.config();
         match registry.not_stopping().and_then(|()| admissible(&config, tunnel, caller.source.ip())) {
-            Ok(()) => {
-                // These make small answers quick, and dead and slow visitors noticed; none is worth refusing a visit for.
-                let _ = stream.set_nodelay(true);
-                let socket = socket2::SockRef::from(stream);
-                let _ = socket.set_tcp_user_timeout(Some(config.ssh.send_timeout));
-                let _ = socket.set_tcp_keepalive(&VISITOR_KEEPALIVE);
-                let _ = socket.set_tcp_notsent_lowat(UNSENT);
-                Some(Self::new(registry, tunnel, caller))
-            }
+            Ok(()) => Some(Self::new(registry, tunnel, caller)),
             Err(rule) => {
                 stream.abort();
                 tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
@@ -273,6 +230,7 @@ impl Visit {
                 self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
                 if matches!(e, OpenError::Refused(_)) {
                     self.tunnel.refused(&e.to_string());
+                    self.registry.tunnel_changed(self.tunnel.port());
                 }
                 self.tunnel.recheck.notify_one();
                 if let Some(tx) = opened {
@@ -310,7 +268,7 @@ impl Drop for Visit {
         if self.open {
             if self.reason.as_deref() == Some("cut") {
                 // With its tunnel, or alone.
-                match self.tunnel.stop.borrow().as_ref() {
+                match self.tunnel.stop.heard() {
                     Some(obituary) => self.reason = Some(format!("cut with its tunnel: {obituary}")),
                     None => {
                         self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);

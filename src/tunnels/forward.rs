@@ -222,10 +222,12 @@ impl Registry {
             state.tunnels.insert(port, Arc::clone(&tunnel));
             state.carried.entry(tunnel.session.id).or_default().insert(port, Arc::clone(&tunnel));
             state.refusals.remove(&tunnel.lease.host);
+            state.dirty.port(port);
+            state.dirty.session(&tunnel.session);
         }
         // The receiver is gone only when the daemon is stopping.
         let _ = self.tunnel_up.send(tunnel);
-        self.touch();
+        self.announce();
         Ok(())
     }
 

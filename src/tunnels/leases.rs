@@ -111,8 +111,12 @@ impl Registry {
     }
 
     fn forget(&self, port: Port) {
-        self.state().past.remove(&port);
-        self.touch();
+        {
+            let mut state = self.state();
+            state.past.remove(&port);
+            state.dirty.port(port);
+        }
+        self.announce();
     }
 
     async fn save_or_undo(&self, changes: Vec<Change>, undo: Vec<Change>) -> Result<(), ActError> {

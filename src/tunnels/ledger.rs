@@ -1,10 +1,14 @@
 //! The ledger: who may have which port, and the rule that says so. Pure: it neither waits nor writes; its callers
 //! persist the [`Change`]s it returns.
 
+mod conflicts;
+
+use super::dirty::Changed;
 use crate::config::{Config, Host};
 use crate::model::{BlockTarget, HostName, LeaseKind, LeaseView, Port, RevocationView, TeamName, Time, now};
 use crate::store::{Change, Saved};
-use std::collections::BTreeMap;
+pub use conflicts::Conflict;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The answer to "may this host have that port?", with the rule that decided, in a sentence.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,16 +34,52 @@ pub enum Decision {
 pub struct Ledger {
     leases: BTreeMap<Port, LeaseView>,
     blocks: BTreeMap<BlockTarget, RevocationView>,
+    /// The sticky leases of each host: a host that asks for any port is looked up, not searched for.
+    sticky: HashMap<HostName, BTreeSet<Port>>,
+    version: u64,
+    changed: Changed,
 }
 
 impl Ledger {
     /// The ledger as it was saved.
     #[must_use]
     pub fn new(saved: Saved) -> Self {
-        Self {
-            leases: saved.leases.into_iter().map(|l| (l.port, l)).collect(),
-            blocks: saved.revocations.into_iter().map(|r| (r.target.clone(), r)).collect(),
+        let mut me = Self::default();
+        for l in saved.leases {
+            me.put(l);
         }
+        me.blocks = saved.revocations.into_iter().map(|r| (r.target.clone(), r)).collect();
+        me
+    }
+
+    fn put(&mut self, lease: LeaseView) {
+        self.drop_lease(lease.port);
+        if lease.kind == LeaseKind::Sticky {
+            self.sticky.entry(lease.host.clone()).or_default().insert(lease.port);
+        }
+        self.leases.insert(lease.port, lease);
+    }
+
+    fn drop_lease(&mut self, port: Port) {
+        if let Some(old) = self.leases.remove(&port)
+            && let Some(ports) = self.sticky.get_mut(&old.host)
+        {
+            ports.remove(&port);
+            if ports.is_empty() {
+                self.sticky.remove(&old.host);
+            }
+        }
+    }
+
+    /// Rises with every change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What changed since the last call.
+    pub(super) fn take_changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     /// Blocks in force, by target.
@@ -154,10 +194,9 @@ impl Ledger {
         in_use: &dyn Fn(Port) -> bool,
         carried: &dyn Fn(Port) -> bool,
     ) -> Decision {
-        let mine = self.leases.values().find(|l| {
-            &l.host == host
-                && l.kind == LeaseKind::Sticky
-                && stale(config, l).is_none()
+        let sticky = self.sticky.get(host).into_iter().flatten().filter_map(|p| self.leases.get(p));
+        let mine = sticky.into_iter().find(|l| {
+            stale(config, l).is_none()
                 && !carried(l.port)
                 && self.block(&BlockTarget::Port(l.port)).is_none()
                 && fixed_lease(config, l.port).is_none()
@@ -180,11 +219,15 @@ impl Ledger {
     /// The lowest port of the team's ranges that is neither leased, blocked nor in use.
     #[must_use]
     pub fn next_free(&self, config: &Config, team: &TeamName, in_use: &dyn Fn(Port) -> bool) -> Option<Port> {
-        team_ranges(config, team).iter().flat_map(|r| r.iter()).find(|p| {
-            !self.leases.contains_key(p)
-                && !config.fixed_ports.contains_key(p)
-                && self.block(&BlockTarget::Port(*p)).is_none()
-                && !in_use(*p)
+        team_ranges(config, team).iter().find_map(|r| {
+            // Both in order: what is leased is stepped over in one pass rather than looked up port by port.
+            let mut leased = self.leases.range(r.first()..=r.last()).map(|(p, _)| *p).peekable();
+            r.iter().find(|p| {
+                if leased.next_if_eq(p).is_some() {
+                    return false;
+                }
+                !config.fixed_ports.contains_key(p) && self.block(&BlockTarget::Port(*p)).is_none() && !in_use(*p)
+            })
         })
     }
 
@@ -299,93 +342,25 @@ impl Ledger {
 
     /// Writes a change into memory.
     pub fn apply(&mut self, change: &Change) {
+        self.version += 1;
         match change {
             Change::PutLease(l) => {
-                self.leases.insert(l.port, l.clone());
+                self.changed.port(l.port);
+                self.put(l.clone());
             }
             Change::DropLease(p) => {
-                self.leases.remove(p);
+                self.changed.port(*p);
+                self.drop_lease(*p);
             }
             Change::PutRevocation(r) => {
+                self.changed.all = true;
                 self.blocks.insert(r.target.clone(), r.clone());
             }
             Change::DropRevocation(t) => {
+                self.changed.all = true;
                 self.blocks.remove(t);
             }
         }
-    }
-
-    /// Where configuration and ledger disagree, a sentence each, with what to do.
-    #[must_use]
-    pub fn conflicts(&self, config: &Config) -> Vec<Conflict> {
-        let mut out = Conflicts::default();
-        for l in self.leases.values() {
-            let p = l.port;
-            if let Some((host, service, _)) = config.fixed(p)
-                && host != &l.host
-            {
-                out.add(&l.team, format!(
-                    "port {p}: the configuration fixes it for host {host} ({service}), the ledger leases it to host {}. \
-                     The configuration wins; end the lease with `portreeve release {p}` after removing the fixed port, or \
-                     give {} another port",
-                    l.host, l.host
-                ));
-            }
-            match config.hosts.get(&l.host) {
-                None => out.add(
-                    &l.team,
-                    format!(
-                        "port {p}: the ledger leases it to host {}, which is not in the configuration. Free it with \
-                     `portreeve release {p}`, or add [hosts.{}]",
-                        l.host, l.host
-                    ),
-                ),
-                Some(h) => {
-                    if h.team != l.team {
-                        out.add(&l.team, format!(
-                            "port {p}: leased to host {} as of team {}, but the configuration puts the host into team {}. \
-                             Release it with `portreeve release {p}`; the host gets one of its new team's ports",
-                            l.host, l.team, h.team
-                        ));
-                    } else if !team_ranges(config, &l.team).iter().any(|r| r.contains(p)) {
-                        out.add(&l.team, format!(
-                            "port {p}: leased to host {}, but outside team {}'s ranges. Move it with `portreeve move {p}`",
-                            l.host, l.team
-                        ));
-                    }
-                }
-            }
-        }
-        for b in self.blocks.values() {
-            if let BlockTarget::Host(h) = &b.target
-                && !config.hosts.contains_key(h)
-            {
-                let sentence = format!(
-                    "host {h} is revoked but not in the configuration; lift the block with `portreeve restore {h}` if it is \
-                     not coming back"
-                );
-                out.0.push(Conflict { team: None, sentence });
-            }
-        }
-        out.0
-    }
-}
-
-/// A disagreement of configuration and ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// Whom it concerns, and who may therefore read it; all who are not limited to teams when absent.
-    pub team: Option<TeamName>,
-    /// What, and what to do.
-    pub sentence: String,
-}
-
-#[derive(Default)]
-struct Conflicts(Vec<Conflict>);
-
-impl Conflicts {
-    fn add(&mut self, team: &TeamName, sentence: String) {
-        self.0.push(Conflict { team: Some(team.clone()), sentence });
     }
 }
 

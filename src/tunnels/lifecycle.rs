@@ -178,7 +178,7 @@ impl Registry {
             .ok_or_else(|| ActError::NotFound(format!("there is no visitor {visitor} (any more)")))?;
         self.auditable()?;
         let mut changes = self.changes();
-        if tunnel.orders.send(TunnelOrder::Cut(visitor)).await.is_err() {
+        if tunnel.orders.send(TunnelOrder::Cut(visitor)).is_err() {
             return Err(ActError::NotFound(format!("visitor {visitor} left with its tunnel")));
         }
         // What is said to be cut is gone: its end needs no more than a turn of the tunnel's thread.

@@ -1,5 +1,6 @@
 //! What is live: sessions, tunnels and visitors. Shared between the threads; counters are atomic.
 
+use super::post::{Mailbox, Said};
 use super::relay::Tally;
 use super::vital::Vital;
 use crate::audit::Context;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 /// What can be asked of the task that owns a session.
 #[derive(Debug)]
@@ -51,9 +52,9 @@ pub struct Session {
     /// Signs of life, and the poison.
     pub vital: Arc<Vital>,
     /// To the task that owns it.
-    pub orders: mpsc::UnboundedSender<Order>,
-    /// Becomes true when the session has ended and its tunnels are closed.
-    pub over: watch::Sender<bool>,
+    pub orders: Mailbox<Order>,
+    /// Said when the session has ended and its tunnels are closed.
+    pub over: Said<()>,
 }
 
 impl Session {
@@ -67,9 +68,7 @@ impl Session {
 
     /// Waits until it has ended.
     pub async fn ended(&self) {
-        let mut over = self.over.subscribe();
-        // The sender lives as long as `self`, so this cannot fail.
-        let _ = over.wait_for(|o| *o).await;
+        self.over.wait().await;
     }
 
     /// The audit's fields for this session.
@@ -91,14 +90,7 @@ impl Session {
 #[derive(Debug)]
 pub enum TunnelOrder {
     /// A visitor that comes through an operator's session.
-    Visit {
-        /// Its bytes.
-        stream: super::relay::Pipe,
-        /// Who.
-        caller: Caller,
-        /// Told once the host has opened the stream, or why not.
-        opened: oneshot::Sender<Result<VisitorId, String>>,
-    },
+    Visit(Box<VisitOrder>),
     /// Check the service as a visitor would meet it.
     Check {
         /// How.
@@ -110,6 +102,17 @@ pub enum TunnelOrder {
     },
     /// Cut one visitor.
     Cut(VisitorId),
+}
+
+/// A visitor that comes through an operator's session.
+#[derive(Debug)]
+pub struct VisitOrder {
+    /// Its bytes.
+    pub stream: super::relay::Pipe,
+    /// Who.
+    pub caller: Caller,
+    /// Told once the host has opened the stream, or why not.
+    pub opened: oneshot::Sender<Result<VisitorId, String>>,
 }
 
 /// A failed check.
@@ -167,11 +170,11 @@ pub struct Tunnel {
     /// Somebody met a fault: check now rather than at the next interval.
     pub recheck: Notify,
     /// To the task that owns it.
-    pub orders: mpsc::Sender<TunnelOrder>,
+    pub orders: Mailbox<TunnelOrder>,
     /// Says why it must end.
-    pub stop: watch::Sender<Option<Obituary>>,
-    /// Becomes true when the port is free again.
-    pub released: watch::Sender<bool>,
+    pub stop: Said<Obituary>,
+    /// Said when the port is free again.
+    pub released: Said<()>,
 }
 
 impl Tunnel {
@@ -183,17 +186,12 @@ impl Tunnel {
 
     /// Closes listener and visitors; the first cause given stands.
     pub fn close(&self, obituary: &Obituary) {
-        self.stop.send_if_modified(|s| {
-            let first = s.is_none();
-            s.get_or_insert_with(|| obituary.clone());
-            first
-        });
+        self.stop.say(obituary.clone());
     }
 
     /// Waits until the port is free.
     pub async fn closed(&self) {
-        let mut released = self.released.subscribe();
-        let _ = released.wait_for(|r| *r).await;
+        self.released.wait().await;
     }
 
     /// How many visitors there are now.

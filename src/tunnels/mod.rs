@@ -3,7 +3,9 @@
 
 mod bind;
 mod board;
+mod brake;
 pub mod carrier;
+mod dirty;
 pub mod dock;
 mod forward;
 mod hold;
@@ -11,10 +13,13 @@ mod leases;
 mod ledger;
 mod lifecycle;
 mod live;
+mod post;
+mod quay;
 mod registry;
 mod relay;
 mod reload;
 mod revoke;
+mod rows;
 mod spill;
 mod vital;
 
@@ -25,7 +30,8 @@ pub use forward::Grant;
 pub use hold::{HOLD_FLOOR, HOLD_WINDOW};
 pub use ledger::{Conflict, Decision, Ledger, block_rule};
 pub use lifecycle::{ActError, By, Done};
-pub use live::{Caller, CheckFailure, Order, Session, Tunnel, TunnelOrder, Visitor};
+pub use live::{Caller, CheckFailure, Order, Session, Tunnel, TunnelOrder, VisitOrder, Visitor};
+pub use post::{Gone, Mailbox, Reader, Said};
 pub use registry::{Past, Registry};
 pub use relay::{End, Pipe, RelayLimits, Tally, Terms, VisitorStream, relay, settle, settle_within};
 pub use spill::SpillBudget;

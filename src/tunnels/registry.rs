@@ -2,6 +2,7 @@
 //!
 //! One lock guards it. It is taken at sign-in, at a forward, at an end: never for a byte and never across a wait.
 
+use super::dirty::Dirty;
 use super::ledger::{Conflict, Ledger};
 use super::live::{Session, Tunnel};
 use super::relay::RelayLimits;
@@ -16,7 +17,7 @@ use crate::store::{Saved, StoreHandle};
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -50,6 +51,8 @@ pub struct Past {
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) sessions: HashMap<SessionId, Arc<Session>>,
+    /// The same of hosts, by host, oldest first.
+    pub(super) by_host: HashMap<HostName, Vec<Arc<Session>>>,
     pub(super) tunnels: BTreeMap<Port, Arc<Tunnel>>,
     /// The same, by session.
     pub(super) carried: HashMap<SessionId, BTreeMap<Port, Arc<Tunnel>>>,
@@ -64,6 +67,8 @@ pub(super) struct State {
     pub(super) unsaved: HashSet<BlockTarget>,
     /// Ports on which another program was found listening, and when: not given out again for a while.
     pub(super) foreign: HashMap<Port, Instant>,
+    /// What changed since the board was last brought up to date.
+    pub(super) dirty: Dirty,
 }
 
 /// A host's last refusal.
@@ -95,10 +100,21 @@ pub struct Registry {
     pub(super) store: StoreHandle,
     state: Mutex<State>,
     tick: watch::Sender<u64>,
+    /// Counters may have moved since the board last looked.
+    pub(super) counters: AtomicBool,
     pub(super) tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
     /// When the daemon started.
     pub started: Time,
     drained: AtomicU64,
+    /// The disagreements of configuration and ledger, of which configuration and which version of the ledger.
+    conflicts: Mutex<Option<Known>>,
+}
+
+/// See [`Registry::conflicts`].
+struct Known {
+    config: Arc<Config>,
+    ledger: u64,
+    conflicts: Arc<[Conflict]>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -126,6 +142,7 @@ impl Registry {
             state: Mutex::new(State {
                 ledger: Ledger::new(saved),
                 sessions: HashMap::new(),
+                by_host: HashMap::new(),
                 tunnels: BTreeMap::new(),
                 carried: HashMap::new(),
                 pending: HashMap::new(),
@@ -134,11 +151,14 @@ impl Registry {
                 refusals: HashMap::new(),
                 unsaved: HashSet::new(),
                 foreign: HashMap::new(),
+                dirty: Dirty::default(),
             }),
             tick: watch::Sender::new(0),
+            counters: AtomicBool::new(true),
             tunnel_up,
             started: now(),
             drained: AtomicU64::new(0),
+            conflicts: Mutex::new(None),
         })
     }
 
@@ -170,15 +190,29 @@ impl Registry {
         let limits = Self::limits_of(&config, Some(&self.limits.load()));
         self.limits.store(Arc::new(limits));
         self.config.store(config);
-        self.touch();
+        self.state().dirty.all = true;
+        self.announce();
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that something has changed.
+    /// Says that counters may have moved: those of everything live are looked at. What changes a row otherwise is said
+    /// by [`Registry::tunnel_changed`] and the like, which is much less work for those who look.
     pub fn touch(&self) {
+        self.counters.store(true, Ordering::Relaxed);
+        self.announce();
+    }
+
+    /// Says that the row of this tunnel has changed.
+    pub fn tunnel_changed(&self, port: Port) {
+        self.state().dirty.port(port);
+        self.announce();
+    }
+
+    /// Says that there is something new, which need not be a row.
+    pub fn announce(&self) {
         self.tick.send_modify(|n| *n += 1);
     }
 
@@ -235,8 +269,9 @@ impl Registry {
             let mut state = self.state();
             let count = state.refusals.get(host).map_or(0, |r| r.count) + 1;
             state.refusals.insert(host.clone(), Refusal { rule: rule.to_owned(), count, at: now() });
+            state.dirty.host(host);
         }
-        self.touch();
+        self.announce();
     }
 
     /// A session has signed in.
@@ -264,9 +299,16 @@ impl Registry {
             if let Some(b) = block {
                 return Err(super::ledger::block_rule(b));
             }
+            state.dirty.session(&session);
+            if let Some(host) = &session.host {
+                // Mostly one; ids rise, but two that sign in at once may come here in the other order.
+                let of_host = state.by_host.entry(host.clone()).or_insert_with(|| Vec::with_capacity(1));
+                let at = of_host.partition_point(|s| s.id < session.id);
+                of_host.insert(at, Arc::clone(&session));
+            }
             state.sessions.insert(session.id, session);
         }
-        self.touch();
+        self.announce();
         Ok(())
     }
 
@@ -279,7 +321,19 @@ impl Registry {
         for t in &tunnels {
             t.closed().await;
         }
-        self.state().sessions.remove(&session.id);
+        {
+            let mut state = self.state();
+            state.sessions.remove(&session.id);
+            if let Some(host) = &session.host
+                && let Some(of_host) = state.by_host.get_mut(host)
+            {
+                of_host.retain(|s| s.id != session.id);
+                if of_host.is_empty() {
+                    state.by_host.remove(host);
+                }
+            }
+            state.dirty.session(session);
+        }
         let actor = match session.kind {
             SessionKind::Host => Actor::Host(session.name.clone()),
             SessionKind::Operator => Actor::Operator(session.name.clone()),
@@ -291,8 +345,8 @@ impl Registry {
             bytes_out: session.vital.bytes_out(),
         };
         self.journal.record(Event::success(actor, what, session.context()));
-        session.over.send_replace(true);
-        self.touch();
+        session.over.say(());
+        self.announce();
     }
 
     /// A tunnel's listener and visitors are gone.
@@ -326,6 +380,8 @@ impl Registry {
                 }
             }
             // By generation: a late end of an old session's tunnel must not remove the new one's.
+            state.dirty.port(port);
+            state.dirty.session(&tunnel.session);
             if state.tunnels.get(&port).is_some_and(|t| t.session.id == tunnel.session.id) {
                 state.tunnels.remove(&port);
                 state.past.insert(port, past);
@@ -338,8 +394,8 @@ impl Registry {
             bytes_to_visitors: to_visitors,
         };
         self.journal.record(Event::success(Actor::Host(tunnel.session.name.clone()), what, tunnel.context()));
-        tunnel.released.send_replace(true);
-        self.touch();
+        tunnel.released.say(());
+        self.announce();
     }
 
     /// A session by id.
@@ -359,7 +415,7 @@ impl Registry {
     /// The live sessions of a host, oldest first.
     #[must_use]
     pub fn sessions_of(&self, host: &HostName) -> Vec<Arc<Session>> {
-        self.sessions().into_iter().filter(|s| s.host.as_ref() == Some(host)).collect()
+        self.state().by_host.get(host).cloned().unwrap_or_default()
     }
 
     /// A live tunnel by port.
@@ -416,10 +472,18 @@ impl Registry {
         self.state().ledger.blocks().cloned().collect()
     }
 
-    /// Where configuration and ledger disagree.
+    /// Where configuration and ledger disagree. Worked out anew only when one of them has changed.
     #[must_use]
-    pub fn conflicts(&self) -> Vec<Conflict> {
+    pub fn conflicts(&self) -> Arc<[Conflict]> {
         let config = self.config();
-        self.state().ledger.conflicts(&config)
+        let mut known = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
+        let ledger = state.ledger.version();
+        if let Some(k) = known.as_ref().filter(|k| k.ledger == ledger && Arc::ptr_eq(&k.config, &config)) {
+            return Arc::clone(&k.conflicts);
+        }
+        let conflicts: Arc<[Conflict]> = state.ledger.conflicts(&config).into();
+        *known = Some(Known { config, ledger, conflicts: Arc::clone(&conflicts) });
+        conflicts
     }
 }

@@ -1,16 +1,18 @@
 //! The relay: bytes between one visitor and its host, both ways, with half-close.
 
+use super::brake::Brake;
 use super::carrier::{FromHost, HostReader, HostWriter};
 use super::hold::{BEAT, Hold, Pace, ROOM};
 use super::spill::{Backlog, CHUNK, SpillBudget};
 use super::vital::Vital;
 use crate::config::RelayConfig;
 use bytes::BytesMut;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -20,11 +22,16 @@ use tokio::time::Instant;
 /// costs 4 KiB and a busy one two packets of SSH a read.
 const READ_MIN: usize = 4 * 1024;
 const READ_MAX: usize = 64 * 1024;
+/// Gathered for one write to a visitor, bytes, where the host is quick.
+const BATCH: u64 = 256 * 1024;
 /// How long a host has to close a stream after both sides have said that they are done. A stream that this side
 /// closes first is never freed by the library underneath (DESIGN.md, trap 4), so the host goes first where it can.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// The same when the visitor is gone and what the host still sends is thrown away.
 const ABORT_WAIT: Duration = Duration::from_secs(1);
+/// What is thrown away meanwhile at most, bytes: twice what OpenSSH sends before it must hear from us. A service that goes
+/// on without end must not take the session's time from those who are listened to.
+const DISCARD: usize = 4 * 1024 * 1024;
 
 /// Counters of bytes, written by relays and read by anyone; never locked.
 #[derive(Debug, Default)]
@@ -219,7 +226,17 @@ pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, m
         End::Finished => (close_wait, false),
         End::VisitorGone | End::Stalled { .. } | End::TooFarBehind { .. } | End::SpillFailed => (ABORT_WAIT, true),
     };
-    let closed = async { while !reader.next().await.is_over() {} };
+    let closed = async {
+        let mut discarded = 0;
+        loop {
+            match reader.next().await {
+                FromHost::Data(data) if discarded + data.len() > DISCARD => return false,
+                FromHost::Data(data) => discarded += data.len(),
+                come if come.is_over() => return true,
+                _ => {}
+            }
+        }
+    };
     // At the same time: the session may wait for this very stream to be read, and then takes no word from us.
     let eof = async {
         if aborted {
@@ -227,8 +244,14 @@ pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, m
             let _ = writer.eof().await;
         }
     };
-    let both = async { tokio::join!(closed, eof) };
-    if tokio::time::timeout(wait, both).await.is_err() {
+    let both = async {
+        tokio::pin!(closed, eof);
+        tokio::select! {
+            in_order = &mut closed => in_order,
+            () = &mut eof => closed.await,
+        }
+    };
+    if !matches!(tokio::time::timeout(wait, both).await, Ok(true)) {
         drop(reader);
         let _ = writer.close().await;
     }
@@ -271,6 +294,7 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
     let mut pace = Pace::new(since);
     let mut hold: Option<Hold<'_>> = None;
     let mut told = false;
+    let mut brake = Brake::default();
     let room = ROOM.min(backlog.file_max() / 4);
     let stall = tokio::time::sleep(terms.stall);
     tokio::pin!(stall);
@@ -289,29 +313,47 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
                 }
                 None => {}
             }
-            match from.next().await {
-                FromHost::Data(data) => backlog.push(data).await.map_err(|_| End::SpillFailed)?,
-                end => ended = Some(end),
+            let mut next = Some(from.next().await);
+            // All that has come by now goes in one write: each write wakes the visitor's process.
+            while let Some(come) = next.take() {
+                match come {
+                    FromHost::Data(data) => backlog.push(data).await.map_err(|_| End::SpillFailed)?,
+                    end => ended = Some(end),
+                }
+                if ended.is_none() && backlog.len() < BATCH {
+                    next = already(from).await;
+                }
             }
             since = Instant::now();
+            gauge.show(backlog.len());
             continue;
         }
         // In small pieces while the session waits, so that it does not wait for a large one.
+        let braked = if ended.is_none() && hold.is_none() && backlog.len() >= c.visitor_memory as u64 {
+            brake.engage(Instant::now())
+        } else {
+            None
+        };
         let most = if hold.is_some() { CHUNK / 8 } else { CHUNK };
         backlog.refill(most).await.map_err(|_| End::SpillFailed)?;
         tokio::select! {
             biased;
             written = write_some(&mut to, &backlog) => match written {
                 Ok(n) if n > 0 => {
+                    let now = Instant::now();
                     backlog.advance(n);
-                    pace.took(n as u64, Instant::now());
+                    pace.took(n as u64, now);
+                    brake.took(n);
+                    if braked.is_some() && backlog.len() < c.visitor_memory as u64 {
+                        brake.release(now);
+                    }
                     for t in tallies {
                         t.to_visitor.fetch_add(n as u64, Ordering::Relaxed);
                     }
                 }
                 _ => return Err(End::VisitorGone),
             },
-            more = from.next(), if ended.is_none() && hold.is_none() => match more {
+            more = from.next(), if ended.is_none() && hold.is_none() && braked.is_none() => match more {
                 FromHost::Data(data) if backlog.has_room(0) => {
                     backlog.push(data).await.map_err(|_| End::SpillFailed)?;
                 }
@@ -335,6 +377,7 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
                 stall.as_mut().reset(deadline);
             }
             () = tokio::time::sleep(BEAT), if hold.is_some() => {}
+            () = sleep_until(braked), if braked.is_some() => {}
         }
         if let Some(h) = &mut hold {
             h.count();
@@ -350,6 +393,22 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
             }
         }
         gauge.show(backlog.len());
+    }
+}
+
+/// What has come from the host already, without waiting for it.
+async fn already<R: HostReader>(from: &mut R) -> Option<FromHost> {
+    poll_fn(|cx| match pin!(from.next()).poll(cx) {
+        Poll::Ready(come) => Poll::Ready(Some(come)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(t) => tokio::time::sleep_until(t).await,
+        None => std::future::pending().await,
     }
 }
 

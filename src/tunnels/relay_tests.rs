@@ -289,7 +289,13 @@ async fn the_end_comes_after_the_bytes_that_waited() {
         // What the visitor sends meanwhile goes through.
         far.write_all(b"still there").await.unwrap();
         assert_eq!(up_rx.recv().await.unwrap().unwrap(), Bytes::from_static(b"still there"));
-        assert!(rig.tally.buffered.load(Ordering::Relaxed) > 1 << 20);
+        // It may be on its way into the file at this moment.
+        let shown = async {
+            while rig.tally.buffered.load(Ordering::Relaxed) <= 1 << 20 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), shown).await.unwrap();
         let mut all = Vec::new();
         far.read_to_end(&mut all).await.unwrap();
         assert_eq!(all.len(), 2 << 20);

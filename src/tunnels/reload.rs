@@ -49,7 +49,7 @@ impl Registry {
             .collect();
         for id in &unwelcome {
             // A tunnel that has ended meanwhile has no visitors.
-            let _ = t.orders.send(TunnelOrder::Cut(*id)).await;
+            let _ = t.orders.send(TunnelOrder::Cut(*id));
         }
         unwelcome.len()
     }

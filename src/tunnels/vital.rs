@@ -32,6 +32,8 @@ pub struct Vital {
     /// Milliseconds after `born`.
     heard: AtomicU64,
     rtt_us: AtomicU64,
+    least_rtt_us: AtomicU64,
+    streams: AtomicU64,
     /// Visitors for which the session is made to wait.
     holds: AtomicUsize,
     poisoned: AtomicBool,
@@ -49,6 +51,8 @@ impl Default for Vital {
             bytes_out: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
+            least_rtt_us: AtomicU64::new(u64::MAX),
+            streams: AtomicU64::new(0),
             holds: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             reader: AtomicWaker::new(),
@@ -124,7 +128,40 @@ impl Vital {
 
     /// Notes a measured round trip.
     pub fn measured(&self, rtt: Duration) {
-        self.rtt_us.store(u64::try_from(rtt.as_micros()).unwrap_or(0).max(1), Ordering::Relaxed);
+        let us = u64::try_from(rtt.as_micros()).unwrap_or(0).max(1);
+        self.rtt_us.store(us, Ordering::Relaxed);
+        self.least_rtt_us.fetch_min(us, Ordering::Relaxed);
+    }
+
+    /// A visitor of the host begins to send.
+    pub fn stream_opens(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One that has sent is over.
+    pub fn stream_closes(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Visitors that have sent something, now.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the path alone takes, as the kernel measured it.
+    pub fn path(&self, rtt: Duration) {
+        let us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX - 1).max(1);
+        self.least_rtt_us.fetch_min(us, Ordering::Relaxed);
+    }
+
+    /// The shortest round trip measured: what the path itself takes, without the queues of a transfer.
+    #[must_use]
+    pub fn least_rtt(&self) -> Option<Duration> {
+        match self.least_rtt_us.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            us => Some(Duration::from_micros(us)),
+        }
     }
 
     /// The last measured round trip, in milliseconds.

@@ -47,7 +47,9 @@ impl Painter {
         let mut out = String::new();
         if self.repaint || frame.area != self.shown.area {
             out.push_str("\x1b[0m\x1b[2J");
-            self.shown = Buffer::empty(frame.area);
+            // In place: a second screen beside this one would be megabytes for a moment.
+            self.shown.resize(frame.area);
+            self.shown.reset();
             self.repaint = false;
             self.cursor = None;
         }

@@ -92,6 +92,15 @@ impl Builder {
         self
     }
 
+    /// A host whose services nobody checks: where what a service sends and gets is measured, a check is one visitor more.
+    pub fn unchecked_host(self, name: &str, team: &str) -> Self {
+        let mut me = self.host(name, team);
+        // The host's table is the last of them.
+        me.hosts.truncate(me.hosts.trim_end().len());
+        me.hosts.push_str("\ncheck = \"none\"\n\n");
+        me
+    }
+
     /// An operator of all teams (`teams` empty) or some.
     pub fn operator(mut self, name: &str, role: &str, teams: &[&str]) -> Self {
         let key = keygen(&self.dir.path().join(name), name);

@@ -97,6 +97,16 @@ impl SshCommand {
         Ssh { child, log, out, name: self.name, supervises: self.supervises }
     }
 
+    /// The same, but nobody ever reads its standard output.
+    pub fn spawn_unread(mut self, words: &[&str]) -> Ssh {
+        self.command.arg(&self.target).args(words);
+        let mut child =
+            self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Lines::of(child.stderr.take().unwrap());
+        // The pipe stays open, in the child's keeping.
+        Ssh { child, log, out: Lines::default(), name: self.name, supervises: self.supervises }
+    }
+
     /// Runs it with a command to its end.
     #[track_caller]
     pub fn run(mut self, words: &[&str]) -> Output {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
+#[allow(clippy::needless_pass_by_value)] // It ends with this call.
 fn reset(conn: TcpStream) {
     SockRef::from(&conn).set_linger(Some(Duration::ZERO)).unwrap();
 }

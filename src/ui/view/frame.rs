@@ -234,6 +234,15 @@ fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
     // Only what was said is kept; what is running is not.
     let kept = c.state.message.as_ref().is_some_and(|m| s.ends_with(&m.text));
     if kept && text::width(&s) > room && room > 40 {
+        // What came of it matters more than how it would be typed.
+        let s = match (s.find("$ "), s.split_once("  ")) {
+            (Some(at), Some((_, outcome))) if at <= 4 => format!("{}{outcome}", s.get(..at).unwrap_or_default()),
+            _ => s,
+        };
+        if text::width(&s) <= room {
+            c.put(area, area.x + 1, y, &s, style);
+            return;
+        }
         let more = " (:messages)";
         let cut = format!("{}{more}", text::cut(&s, room - text::width(more)));
         c.put(area, area.x + 1, y, &cut, style);
