@@ -7,8 +7,10 @@
 #![allow(dead_code)]
 
 pub mod bastion;
+pub mod culprits;
 pub mod lines;
 pub mod load;
+pub mod meter;
 pub mod ports;
 pub mod services;
 pub mod ssh;
