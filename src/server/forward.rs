@@ -3,13 +3,11 @@
 use super::carrier::SshCarrier;
 use super::client::Client;
 use crate::audit::{Context, Event, What};
-use crate::model::{HealthView, Port, clean, now};
-use crate::tunnels::{Grant, Mailbox, Said, Session, Tally, Tunnel, dock};
+use crate::model::{Port, clean};
+use crate::tunnels::{Session, Tunnel, dock};
 use russh::server::Handle;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 impl Client {
     pub(super) async fn forward(
@@ -38,7 +36,7 @@ impl Client {
         let listen: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         let lease = grant.lease.clone();
         let rule = grant.rule.clone();
-        let tunnel = Arc::new(new_tunnel(&grant, session, listen.clone()));
+        let tunnel = Arc::new(Tunnel::new(lease.clone(), Arc::clone(session), listen.clone()));
         registry.tunnel_begins(grant, Arc::clone(&tunnel))?;
         let what = What::ForwardGranted { listen, asked: clean(address, 100), asked_port: port };
         let context = Context { rule: Some(rule), ..tunnel.context() };
@@ -53,23 +51,5 @@ impl Client {
         };
         tokio::spawn(dock::run(Arc::clone(registry), tunnel, listeners, carrier));
         Ok(lease.port)
-    }
-}
-
-fn new_tunnel(grant: &Grant, session: &Arc<Session>, listen: Vec<SocketAddr>) -> Tunnel {
-    Tunnel {
-        lease: grant.lease.clone(),
-        session: Arc::clone(session),
-        listen,
-        since: now(),
-        tally: Tally::default(),
-        visitors: Mutex::default(),
-        visitors_total: AtomicU64::new(0),
-        visitors_refused: AtomicU64::new(0),
-        health: Mutex::new(HealthView::default()),
-        recheck: Notify::new(),
-        orders: Mailbox::default(),
-        stop: Said::default(),
-        released: Said::default(),
     }
 }

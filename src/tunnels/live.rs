@@ -178,6 +178,26 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// One that begins now, under this lease.
+    #[must_use]
+    pub fn new(lease: LeaseView, session: Arc<Session>, listen: Vec<SocketAddr>) -> Self {
+        Self {
+            lease,
+            session,
+            listen,
+            since: crate::model::now(),
+            tally: Tally::default(),
+            visitors: Mutex::default(),
+            visitors_total: AtomicU64::new(0),
+            visitors_refused: AtomicU64::new(0),
+            health: Mutex::default(),
+            recheck: Notify::new(),
+            orders: Mailbox::default(),
+            stop: Said::default(),
+            released: Said::default(),
+        }
+    }
+
     /// The port.
     #[must_use]
     pub fn port(&self) -> Port {

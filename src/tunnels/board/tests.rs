@@ -5,13 +5,11 @@ use crate::audit::Journal;
 use crate::config::Principal;
 use crate::model::{Obituary, ObituaryCause, SessionKind};
 use crate::store::{Change, SqliteStore, StoreHandle};
-use crate::tunnels::{Mailbox, Said, Tally, Vital};
+use crate::tunnels::{Mailbox, Said, Vital};
 use proptest::prelude::*;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 use tempfile::TempDir;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 const HOSTS: usize = 3;
 /// Two fixed ports for each host, and a few that are asked for.
@@ -180,21 +178,8 @@ impl World {
             return;
         }
         let Ok(grant) = self.registry.request_forward(session, "localhost", asked.into()).await else { return };
-        let tunnel = Tunnel {
-            lease: grant.lease.clone(),
-            session: Arc::clone(session),
-            listen: vec![([127, 0, 0, 1], asked).into()],
-            since: now(),
-            tally: Tally::default(),
-            visitors: Mutex::default(),
-            visitors_total: AtomicU64::new(0),
-            visitors_refused: AtomicU64::new(0),
-            health: Mutex::new(HealthView::default()),
-            recheck: Notify::new(),
-            orders: Mailbox::default(),
-            stop: Said::default(),
-            released: Said::default(),
-        };
+        let listen = vec![([127, 0, 0, 1], asked).into()];
+        let tunnel = Tunnel::new(grant.lease.clone(), Arc::clone(session), listen);
         let _ = self.registry.tunnel_begins(grant, Arc::new(tunnel));
     }
 
