@@ -33,7 +33,7 @@ pub struct Vital {
     heard: AtomicU64,
     rtt_us: AtomicU64,
     least_rtt_us: AtomicU64,
-    streams: AtomicU64,
+    lights: AtomicU64,
     /// Visitors for which the session is made to wait.
     holds: AtomicUsize,
     poisoned: AtomicBool,
@@ -52,7 +52,7 @@ impl Default for Vital {
             heard: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
             least_rtt_us: AtomicU64::new(u64::MAX),
-            streams: AtomicU64::new(0),
+            lights: AtomicU64::new(0),
             holds: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             reader: AtomicWaker::new(),
@@ -133,20 +133,20 @@ impl Vital {
         self.least_rtt_us.fetch_min(us, Ordering::Relaxed);
     }
 
-    /// A visitor of the host begins to send.
-    pub fn stream_opens(&self) {
-        self.streams.fetch_add(1, Ordering::Relaxed);
+    /// A visitor of the host sends, and little: it waits for each answer, as at a prompt.
+    pub fn light_begins(&self) {
+        self.lights.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One that has sent is over.
-    pub fn stream_closes(&self) {
-        self.streams.fetch_sub(1, Ordering::Relaxed);
+    /// Such a one is over, or uploads now.
+    pub fn light_ends(&self) {
+        self.lights.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Visitors that have sent something, now.
+    /// Visitors that have sent something and do not upload.
     #[must_use]
-    pub fn streams(&self) -> u64 {
-        self.streams.load(Ordering::Relaxed)
+    pub fn lights(&self) -> u64 {
+        self.lights.load(Ordering::Relaxed)
     }
 
     /// Notes what the path alone takes, as the kernel measured it.
