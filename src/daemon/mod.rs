@@ -171,6 +171,7 @@ impl Daemon {
         runtime.spawn(serve_control(socket, desk, Arc::clone(&registry)));
         runtime.spawn(signals::listen(signals, stop.clone(), reloader));
         runtime.spawn(announce_events(Arc::clone(&registry)));
+        runtime.spawn(memory::give_back_when_calm());
 
         tracing::info!(config = %config.path.display(), "ready");
         let ready = Ready {
