@@ -50,6 +50,7 @@ impl Reloader for Reload {
             let new = Arc::new(new.with_running(&old));
             let mut changes = diff.sentences();
             changes.extend(registry.apply_config(Arc::clone(&new)).await);
+            tokio::spawn(crate::health::reconsider(Arc::clone(&registry), old));
             if let Some(server) = server.get() {
                 server.reconfigure(&new);
             }

@@ -6,7 +6,7 @@
 mod verdict;
 
 use crate::audit::{Actor, Event, What};
-use crate::config::HealthConfig;
+use crate::config::{Config, HealthConfig};
 use crate::model::{CheckKind, HealthView, LinkLayer, Verdict, clean_line, now};
 use crate::tunnels::{CheckFailure, Registry, Tunnel, TunnelOrder};
 use std::sync::{Arc, PoisonError};
@@ -53,11 +53,36 @@ async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>, turn: Instan
         // The first checks after the start follow quickly, until there is a verdict; then the interval, a little
         // scattered so that a thousand tunnels that came up together are not checked together.
         let haste = kind != CheckKind::None && !judge.settled();
-        let pause = if haste { first_pause(&health) } else { scatter(health.interval, tunnel.port().get()) };
+        let pause = match kind {
+            // Until the configuration changes.
+            CheckKind::None => None,
+            _ if haste => Some(first_pause(&health)),
+            _ => Some(scatter(health.interval, tunnel.port().get())),
+        };
+        let checked = Instant::now();
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = async { tokio::time::sleep(LEAST_PAUSE).await; tunnel.recheck.notified().await } => {}
+            () = sleep(pause) => {}
+            () = async { tunnel.recheck.notified().await; tokio::time::sleep_until(checked + LEAST_PAUSE).await } => {}
             () = tunnel.closed() => return,
+        }
+    }
+}
+
+/// For ever where there is nothing to wait for.
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(t) => tokio::time::sleep(t).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// After a reload: checks what is now checked in another way than before, one tunnel after another.
+pub async fn reconsider(registry: Arc<Registry>, old: Arc<Config>) {
+    for tunnel in registry.tunnels() {
+        let check = |c: &Config| c.check_for(&tunnel.lease.host, tunnel.port());
+        if check(&old) != check(&registry.config()) {
+            tunnel.recheck.notify_one();
+            tokio::time::sleep(STAGGER).await;
         }
     }
 }

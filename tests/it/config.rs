@@ -215,3 +215,17 @@ fn check_tells_where_configuration_and_ledger_disagree() {
     assert!(b.wait_event("forward.refused", "pay-01")["rule"].as_str().unwrap().contains("held by host pay-02"));
     assert_eq!(hear(port), "two");
 }
+
+#[test]
+fn a_check_that_a_reload_turns_on_begins_at_once_however_long_its_interval() {
+    let b =
+        Bastion::builder().team("pay", 4).unchecked_host("pay-01", "pay").set("health", "interval = \"1h\"").start();
+    let port = b.port("pay", 0);
+    let _ssh = b.ssh("pay-01").forward(port, says("SSH-2.0-like")).start().wait_forward();
+    let row = b.wait_tunnel(port, "is up", |t| t["state"] == "up");
+    assert_eq!((&row["health"]["check"], &row["health"]["last_at"]), (&"none".into(), &serde_json::Value::Null));
+    b.rewrite(|text| text.replace("check = \"none\"", "check = \"ssh\""));
+    hup(&b);
+    let row = b.wait_tunnel(port, "is found healthy", |t| t["health"]["verdict"] == "passing");
+    assert_eq!(row["health"]["check"], "ssh");
+}
