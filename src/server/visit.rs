@@ -5,13 +5,13 @@ use super::client::Client;
 use crate::model::{OperatorName, Port, Role, clean};
 use crate::tunnels::carrier::HostWriter;
 use crate::tunnels::{
-    Caller, End, Pipe, RelayLimits, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, relay, settle_within,
+    Caller, End, RelayLimits, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, pipe, relay, settle_within,
 };
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// Bytes in flight between the operator's thread and the host's, each way.
 const PIPE: usize = 256 * 1024;
@@ -30,14 +30,13 @@ pub(super) async fn visit(
     limits: Arc<RelayLimits>,
     stall: Duration,
 ) {
-    let (mut near, far) = tokio::io::duplex(PIPE);
+    let (mut near, stream) = pipe(PIPE);
     let caller = Caller {
         source: operator.source,
         operator: Some((operator.name.clone(), operator.id, operator.fingerprint.clone())),
     };
     let (opened, answer) = oneshot::channel();
-    let cut = Arc::new(Notify::new());
-    let stream = Pipe { stream: far, cut: Arc::clone(&cut) };
+    let cut = near.watch();
     let order = TunnelOrder::Visit(Box::new(VisitOrder { stream, caller, opened }));
     if tunnel.orders.send(order).is_err() {
         return reply.reject(ChannelOpenFailure::ConnectFailed).await;
@@ -58,16 +57,20 @@ pub(super) async fn visit(
     };
     let terms = Terms { limits: &limits, stall, vital: &operator.vital, slows: &slows };
     let end = tokio::select! {
-        end = relay(&mut near, &mut reader, &writer, [a, b], &terms) => end,
-        // Closed at once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.
-        () = cut.notified() => {
-            drop(near);
+        end = relay(&mut near, &mut reader, &writer, [a, b], &terms) => Some(end),
+        () = cut.told() => None,
+    };
+    drop(near);
+    // To the relay a visit that was cut may look like one whose visitor has gone.
+    let end = match end {
+        Some(end) if !cut.is() => end,
+        _ => {
+            // Closed at once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.
             // Fails when the operator has gone too.
             let _ = writer.close().await;
             return;
         }
     };
-    drop(near);
     if end == End::LinkGone {
         // The operator's session is over, by revoke perhaps.
         let _ = tunnel.orders.send(TunnelOrder::Cut(id));

@@ -108,7 +108,7 @@ pub enum TunnelOrder {
 #[derive(Debug)]
 pub struct VisitOrder {
     /// Its bytes.
-    pub stream: super::relay::Pipe,
+    pub stream: super::pipe::FarEnd,
     /// Who.
     pub caller: Caller,
     /// Told once the host has opened the stream, or why not.

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// First and largest buffer for reading from a visitor, bytes. It grows while reads fill it, so that an idle visitor
@@ -65,24 +64,6 @@ impl VisitorStream for tokio::net::TcpStream {
     fn abort(&self) {
         // An error means that the socket is gone already.
         let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
-    }
-}
-
-/// The tunnel's end of a visit that comes through an operator's session.
-#[derive(Debug)]
-pub struct Pipe {
-    /// The bytes.
-    pub stream: tokio::io::DuplexStream,
-    /// Told when the visit is cut. The pipe itself can only end, and an end would look like an orderly one.
-    pub cut: Arc<Notify>,
-}
-
-impl VisitorStream for Pipe {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl AsyncWrite + Unpin + Send + '_) {
-        tokio::io::split(&mut self.stream)
-    }
-    fn abort(&self) {
-        self.cut.notify_one();
     }
 }
 

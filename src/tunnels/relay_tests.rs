@@ -3,7 +3,7 @@
 use super::super::carrier::LinkGone;
 use super::*;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 struct TestReader(mpsc::Receiver<FromHost>);
 impl HostReader for TestReader {

@@ -1,9 +1,13 @@
 //! Operators who pass through the bastion to tunnels.
 
 use crate::common::bastion::Bastion;
-use crate::common::services::{Sshd, hear, says};
+use crate::common::load::endless;
+use crate::common::services::{Sshd, hear, says, silent};
 use crate::common::ssh::SshCommand;
+use crate::common::{SOON, wait_exit};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 
 fn two_teams() -> Bastion {
     Bastion::builder()
@@ -84,4 +88,31 @@ fn an_operator_may_not_offer_tunnels() {
     assert_eq!(ssh.wait_exit().code(), Some(255));
     let no = b.wait_refusal("forward.refused", "only hosts may forward ports");
     assert_eq!((&no["actor"]["type"], &no["actor"]["name"]), (&"operator".into(), &"ops".into()));
+}
+
+/// A channel has no reset, and OpenSSH's `-W` ends with success either way (docs/limits.md); but it ends, and the audit
+/// tells.
+#[test]
+fn an_operators_transfer_ends_with_the_hosts_session() {
+    let b = two_teams();
+    let port = b.port("pay", 0);
+    for round in 0..6 {
+        let service = if round % 2 == 0 { endless() } else { silent() };
+        let mut host = b.ssh("pay-01").forward(port, service).start().wait_forward();
+        let mut through = b.ssh("ops").args(&["-W", &format!("localhost:{port}")]).command();
+        let mut through = through.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (mut input, mut output) = (through.stdin.take().unwrap(), through.stdout.take().unwrap());
+        // Bytes are under way both ways, or up only, when the host's client is killed.
+        let writer = std::thread::spawn(move || while input.write_all(&[7; 32 * 1024]).is_ok() {});
+        let reader = std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        b.wait_tunnel(port, "is visited", |t| t["bytes_to_host"].as_u64() > Some(100_000));
+        host.kill9();
+        wait_exit(&mut through, "the operator's ssh -W", SOON);
+        writer.join().unwrap();
+        reader.join().unwrap().unwrap();
+        b.wait_tunnel(port, "is down", |t| t["state"] != "up");
+    }
+    let ends: Vec<_> = b.audit().into_iter().filter(|e| e["event"] == "visitor.close").collect();
+    assert_eq!(ends.len(), 6);
+    assert!(ends.iter().all(|e| e["reason"].is_string()), "an end that looks orderly: {ends:?}");
 }
