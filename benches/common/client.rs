@@ -51,10 +51,21 @@ impl<'a> Client<'a> {
         self
     }
 
-    /// The command line: `ssh -N -v` and all options.
+    /// The command line: `ssh -N` and all options. It tells of its forwards and of nothing else: with `-v` it would write
+    /// a dozen lines for each visitor, and be measured doing so.
     pub fn command(&self) -> Command {
         let mut c = Command::new("ssh");
-        c.args(["-F", "none", "-N", "-T", "-v", "-p", &self.server.address().port().to_string(), "-i"]);
+        c.args([
+            "-F",
+            "none",
+            "-N",
+            "-T",
+            "-o",
+            "LogVerbose=ssh.c:ssh_confirm_remote_forward():*",
+            "-p",
+            &self.server.address().port().to_string(),
+            "-i",
+        ]);
         c.arg(self.server.key(self.host));
         for option in PLAIN.iter().copied().chain(self.options.iter().map(String::as_str)) {
             c.args(["-o", option]);
@@ -99,8 +110,7 @@ fn wait_up(stderr: ChildStderr, wanted: usize) -> Res<()> {
     while up < wanted {
         match rx.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) if line.contains("remote forward success for:") => up += 1,
-            Ok(line) if !line.starts_with("debug1:") => last = line,
-            Ok(_) => {}
+            Ok(line) => last = line,
             Err(RecvTimeoutError::Timeout) => {
                 return Err(format!("ssh has {up} of {wanted} forwards after {UP:?}: {last}"));
             }

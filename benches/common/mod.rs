@@ -72,21 +72,24 @@ pub fn at<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> String + '_ {
     move |e| format!("{what}: {e}")
 }
 
-/// Below the range from which the kernel takes the local ports of outgoing connections (32768 on Linux), and below the
-/// ports of the tests, so that both can run at the same time.
-const PORTS: std::ops::Range<u16> = 10_000..32_000;
+/// Ports of drivers: below those of the tests and the soak (20,000 and up), so that all can run at the same time, and below
+/// the range from which the kernel takes the local ports of outgoing connections (32768 on Linux).
+const FEW: std::ops::Range<u16> = 6_000..9_900;
+/// For ten thousand tunnels. One driver at a time.
+const MANY: std::ops::Range<u16> = 9_900..20_000;
 
-/// So many free ports in a row. No two calls give the same ones.
+/// So many free ports in a row. No two calls for a few give the same ones.
 pub fn free_ports(count: u16) -> Res<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Another driver that starts now looks elsewhere first.
-    let spread = u16::try_from(std::process::id() % 64).unwrap_or(0) * 120;
-    let spread = if count > 4_000 { 0 } else { spread };
-    let _ = NEXT.compare_exchange(0, PORTS.start + spread, Ordering::Relaxed, Ordering::Relaxed);
+    let spread = u16::try_from(std::process::id() % 64).unwrap_or(0) * 50;
+    let _ = NEXT.compare_exchange(0, FEW.start + spread, Ordering::Relaxed, Ordering::Relaxed);
+    let again = AtomicU16::new(MANY.start);
+    let (next, range) = if count > 100 { (&again, MANY) } else { (&NEXT, FEW) };
     loop {
-        let first = NEXT.fetch_add(count, Ordering::Relaxed);
-        if first.checked_add(count).is_none_or(|end| end > PORTS.end) {
-            return Err(format!("no {count} free ports in a row in {PORTS:?}"));
+        let first = next.fetch_add(count, Ordering::Relaxed);
+        if first.checked_add(count).is_none_or(|end| end > range.end) {
+            return Err(format!("no {count} free ports in a row in {range:?}"));
         }
         if (first..first + count).all(|p| TcpListener::bind((Ipv4Addr::UNSPECIFIED, p)).is_ok()) {
             return Ok(first);

@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 const HOSTS: usize = 12;
 const TUNNELS: usize = 3;
+/// Two of the daemon's looks at how busy it is.
+const GIVES_BACK: Duration = Duration::from_secs(22);
 /// What may have been added between the two moments of rest: this, and a tenth of what it was.
 const MARGIN_KIB: u64 = 8 * 1024;
 
@@ -189,6 +191,8 @@ async fn calm(world: &World) -> Option<Figures> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    // The daemon gives memory back when it has been calm for a while.
+    tokio::time::sleep(GIVES_BACK).await;
     // Descriptors and memory of what has just ended; checks come and go, so the least of some looks counts.
     let mut least: Option<Figures> = None;
     for _ in 0..20 {
