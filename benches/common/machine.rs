@@ -15,6 +15,9 @@ pub struct Machine {
     pub memory_gib: u64,
     /// Release of the kernel.
     pub kernel: String,
+    /// How its TCP avoids congestion, on loopback too.
+    #[serde(default)]
+    pub congestion: String,
     /// The client and server compared with.
     pub openssh: String,
     /// The program's version and the commit it was built from.
@@ -38,6 +41,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gib: (kib + (1 << 19)) >> 20,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            congestion: read("/proc/sys/net/ipv4/tcp_congestion_control").trim().to_owned(),
             openssh: said("ssh", &["-V"]),
             portreeve: format!("{} ({})", said(super::ours::BINARY, &["--version"]), commit()),
             when: chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),

@@ -221,11 +221,12 @@ impl Report {
     pub fn head(&self) -> String {
         let m = &self.machine;
         let mut text = format!(
-            "- machine: {}, {} cores, {} GiB, Linux {}\n- versions: {}, {}\n- measured: {}{}\n",
+            "- machine: {}, {} cores, {} GiB, Linux {}, TCP congestion control {}\n- versions: {}, {}\n- measured: {}{}\n",
             m.cpu,
             m.cores,
             m.memory_gib,
             m.kernel,
+            m.congestion,
             m.portreeve,
             m.openssh,
             m.when,
