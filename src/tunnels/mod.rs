@@ -22,6 +22,7 @@ mod reload;
 mod revoke;
 mod rows;
 mod spill;
+mod taken;
 mod vital;
 
 pub use bind::bind_addresses;
@@ -37,4 +38,5 @@ pub use post::{Gone, Mailbox, Reader, Said};
 pub use registry::{Past, Registry};
 pub use relay::{End, RelayLimits, Tally, Terms, VisitorStream, relay, settle, settle_within};
 pub use spill::SpillBudget;
+pub use taken::VisitorWrite;
 pub use vital::{Held, Vital};

@@ -4,11 +4,12 @@
 //! never takes the end of a pipe that was cut for one.
 
 use super::relay::VisitorStream;
+use super::taken::VisitorWrite;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
 use tokio::sync::Notify;
 
 /// Both ends, with room for so many bytes each way.
@@ -47,7 +48,7 @@ pub struct FarEnd {
 }
 
 impl VisitorStream for FarEnd {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl AsyncWrite + Unpin + Send + '_) {
+    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl VisitorWrite + Unpin + Send + '_) {
         tokio::io::split(&mut self.stream)
     }
     fn abort(&self) {
@@ -73,7 +74,7 @@ impl NearEnd {
 }
 
 impl VisitorStream for NearEnd {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl AsyncWrite + Unpin + Send + '_) {
+    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl VisitorWrite + Unpin + Send + '_) {
         let (stream, write) = tokio::io::split(&mut self.stream);
         (Reader { stream, cut: &self.cut }, write)
     }

@@ -4,6 +4,7 @@ use super::brake::Brake;
 use super::carrier::{FromHost, HostReader, HostWriter};
 use super::hold::{BEAT, Hold, Pace, ROOM};
 use super::spill::{Backlog, CHUNK, SpillBudget};
+use super::taken::{LOOKS, Taken, VisitorWrite};
 use super::vital::Vital;
 use crate::config::RelayConfig;
 use bytes::BytesMut;
@@ -51,14 +52,14 @@ pub struct Tally {
 /// A visitor's connection.
 pub trait VisitorStream: Send {
     /// Both halves, to be used at once.
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl AsyncWrite + Unpin + Send + '_);
+    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl VisitorWrite + Unpin + Send + '_);
     /// Makes the drop that follows a reset rather than an orderly end, so that the visitor is not left believing that
     /// it has seen all there was.
     fn abort(&self);
 }
 
 impl VisitorStream for tokio::net::TcpStream {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl AsyncWrite + Unpin + Send + '_) {
+    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl VisitorWrite + Unpin + Send + '_) {
         self.split()
     }
     fn abort(&self) {
@@ -68,7 +69,7 @@ impl VisitorStream for tokio::net::TcpStream {
 }
 
 impl VisitorStream for tokio::io::DuplexStream {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl AsyncWrite + Unpin + Send + '_) {
+    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send + '_, impl VisitorWrite + Unpin + Send + '_) {
         tokio::io::split(self)
     }
     fn abort(&self) {}
@@ -261,7 +262,7 @@ async fn pump_up<A: AsyncRead + Unpin, W: HostWriter>(mut from: A, to: &W, talli
 /// Takes everything the host sends, at once, and gives it to the visitor at the visitor's pace. Only for a visitor that
 /// reads and has all it may have in waiting, the host's side waits. Returns the reader at the host's EOF, when the
 /// visitor has been told of it.
-async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
+async fn pump_down<'r, A: VisitorWrite + Unpin, R: HostReader>(
     mut to: A,
     from: &'r mut R,
     tallies: [&Tally; 2],
@@ -277,7 +278,8 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
     let mut told = false;
     let mut brake = Brake::default();
     let room = ROOM.min(backlog.file_max() / 4);
-    let stall = tokio::time::sleep(terms.stall);
+    let mut taken = Taken::default();
+    let stall = tokio::time::sleep(terms.stall / LOOKS);
     tokio::pin!(stall);
     loop {
         if backlog.is_empty() && hold.is_none() {
@@ -351,11 +353,12 @@ async fn pump_down<'r, A: AsyncWrite + Unpin, R: HostReader>(
                 end => ended = Some(end),
             },
             () = &mut stall => {
-                let deadline = since.max(pace.last()) + terms.stall;
-                if Instant::now() >= deadline {
+                let now = Instant::now();
+                let deadline = since.max(pace.last()).max(taken.last(to.unacknowledged(), pace.last(), now)) + terms.stall;
+                if now >= deadline {
                     return Err(End::Stalled { after: terms.stall, waiting: backlog.len() });
                 }
-                stall.as_mut().reset(deadline);
+                stall.as_mut().reset(deadline.min(now + terms.stall / LOOKS));
             }
             () = tokio::time::sleep(BEAT), if hold.is_some() => {}
             () = sleep_until(braked), if braked.is_some() => {}
