@@ -157,6 +157,19 @@ fn the_keys_and_actions_of_the_console_are_those_of_its_tables() {
 }
 
 #[test]
+fn the_causes_of_triage_are_those_of_its_table() {
+    let mut want = "| cause | | | what to do first |\n|---|---|---|---|\n".to_owned();
+    for r in portreeve::triage::RULES {
+        let next = r.next.iter().find(|n| n.key != "Enter").unwrap();
+        let run = next.run.map_or_else(|| next.what.replace('`', ""), |run| format!("`{run}`"));
+        let name = |run: String, name: &str| run.replace(&format!("{{{name}}}"), &name.to_uppercase());
+        let run = ["host", "port", "team", "target"].into_iter().fold(run, name);
+        writeln!(want, "| `{}` | {} | {} | {run} |", r.cause, r.severity, r.likely).unwrap();
+    }
+    part("docs/console.md", "causes", want.trim_end());
+}
+
+#[test]
 fn the_table_of_metrics_is_what_is_printed() {
     use portreeve::model::*;
     let at = now();

@@ -62,6 +62,7 @@ fn snapshot() -> Snapshot {
         teams: vec![],
         tunnels: vec![],
         sessions: vec![],
+        incidents: Some(vec![]),
         events: vec![],
     }
 }
@@ -157,8 +158,8 @@ fn a_user_looks_around_resizes_and_quits_and_the_terminal_is_as_before() {
     c.until("ssh -N -R 20100:localhost:22 first@bastion");
     c.until("● live");
     assert!(c.screen.screen().alternate_screen() && !c.is_restored());
-    c.keys.write_all(b"5").unwrap();
-    c.until("[5 sessions]");
+    c.keys.write_all(b"6").unwrap();
+    c.until("[6 sessions]");
     c.master.resize(PtySize { rows: 10, cols: 40, pixel_width: 0, pixel_height: 0 }).unwrap();
     c.screen.screen_mut().set_size(10.try_into().unwrap(), 40.try_into().unwrap());
     c.until("● live RO");

@@ -3,7 +3,7 @@
 
 use super::common::{Res, at, ours};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ const COLUMNS: u16 = 140;
 pub struct Screen {
     child: Box<dyn Child + Send + Sync>,
     _master: Box<dyn MasterPty + Send>,
+    _keys: Box<dyn Write + Send>,
     drawn: Arc<AtomicU64>,
     parser: Arc<Mutex<vt100::Parser>>,
 }
@@ -32,10 +33,14 @@ impl Screen {
         command.env("LC_ALL", "C.UTF-8");
         let child = pty.slave.spawn_command(command).map_err(at("the console"))?;
         let mut from = pty.master.try_clone_reader().map_err(at("a terminal"))?;
+        // From triage, its home, to the list of tunnels.
+        let mut keys = pty.master.take_writer().map_err(at("a terminal"))?;
+        keys.write_all(b"2").map_err(at("a key"))?;
         let (rows, columns) = (ROWS.try_into().map_err(at("rows"))?, COLUMNS.try_into().map_err(at("columns"))?);
         let me = Self {
             child,
             _master: pty.master,
+            _keys: keys,
             drawn: Arc::default(),
             parser: Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0))),
         };

@@ -104,6 +104,11 @@ pub enum Verb {
     ///
     /// With --json: {daemon, you, tunnels: {up, degraded, down, awaiting, revoked}, sessions: {hosts, operators}, visitors}
     Status,
+    /// What is wrong, by probable cause, with the evidence and what to do
+    ///
+    /// With --json: {at, incidents}, the worst first; the causes are in docs/console.md. Exit code 1 when there are
+    /// incidents that are more than notes.
+    Triage,
     /// Tunnels and leases, live or not
     ///
     /// With --json: an array of tunnels. FILTER: words that must occur, and comparisons such as team=pay state!=up

@@ -8,6 +8,7 @@ use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlim
 use crate::audit::{Actor, AuditQuery, Context, Event, Record, What, verify};
 use crate::config::Principal;
 use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
+use crate::triage::{Known, Scope, Triage};
 use crate::tunnels::{ActError, Board, By, Done, Registry};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
@@ -46,6 +47,7 @@ pub trait Reloader: Send + Sync + 'static {
 pub struct Desk {
     pub(super) registry: Arc<Registry>,
     board: Mutex<(Board, Option<u64>)>,
+    triage: Mutex<Triage>,
     pub(super) facts: Facts,
     reloader: Arc<dyn Reloader>,
     /// Itself, for answers that outlive the call.
@@ -56,7 +58,14 @@ impl Desk {
     /// A desk for this registry.
     #[must_use]
     pub fn new(registry: Arc<Registry>, facts: Facts, reloader: Arc<dyn Reloader>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { registry, board: Mutex::default(), facts, reloader, me: me.clone() })
+        Arc::new_cyclic(|me| Self {
+            registry,
+            board: Mutex::default(),
+            triage: Mutex::default(),
+            facts,
+            reloader,
+            me: me.clone(),
+        })
     }
 
     /// Looks at the counters once a second while somebody watches. Runs for ever.
@@ -81,6 +90,13 @@ impl Desk {
             *seen = Some(tick);
         }
         f(board)
+    }
+
+    /// What is wrong, as far as this person may see it. `patient`: as of up to a second ago will do.
+    fn triage(&self, who: &Identity, board: &Board, patient: bool) -> Known {
+        let scope: Scope = if unlimited(who) { None } else { who.teams.clone() };
+        let mut triage = self.triage.lock().unwrap_or_else(PoisonError::into_inner);
+        triage.look(&scope, board, &self.registry, patient)
     }
 
     /// This person as the configuration has them now: connections outlive reloads. Somebody who is no longer in it sees
@@ -156,6 +172,10 @@ impl Desk {
                 Ok(Reply::Visitors { visitors })
             }
             Request::Metrics { tunnels } => Ok(Reply::Metrics(Box::new(self.metrics(&who, tunnels).await))),
+            Request::Triage => {
+                let known = self.with_board(|b| self.triage(&who, b, false));
+                Ok(Reply::Triaged { at: now(), incidents: known.incidents.to_vec() })
+            }
             Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
             Request::Audit(query) => self.audit(&who, query).await,
@@ -370,6 +390,7 @@ impl Api for Desk {
             teams: b.teams().iter().filter(|t| who.sees(&t.name)).cloned().collect(),
             tunnels: b.tunnels_since(Revision(0)).filter(|t| sees_tunnel(who, t)).cloned().collect(),
             sessions: b.sessions_since(Revision(0)).filter(|s| sees_session(who, s)).cloned().collect(),
+            incidents: Some(self.triage(who, b, false).incidents.to_vec()),
             events,
         })
     }
@@ -392,6 +413,12 @@ impl Api for Desk {
                 .collect(),
             sessions: b.sessions_since(since).filter(|s| sees_session(who, s)).cloned().collect(),
             sessions_gone: b.sessions_gone_since(since).collect(),
+            incidents: {
+                let known = self.triage(who, b, true);
+                let news = cursor.triage != Some(known.version);
+                cursor.triage = Some(known.version);
+                news.then(|| known.incidents.to_vec())
+            },
             events,
             events_missed,
         });
@@ -411,6 +438,7 @@ impl Api for Desk {
             && delta.tunnels_gone.is_empty()
             && delta.sessions.is_empty()
             && delta.sessions_gone.is_empty()
+            && delta.incidents.is_none()
             && delta.events.is_empty();
         (!silent).then_some(delta)
     }

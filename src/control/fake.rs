@@ -75,6 +75,7 @@ pub(crate) fn tunnel(n: u16, host: &str, team: &str, state: TunnelState) -> Tunn
             obituary: Obituary::of(ObituaryCause::KeepaliveTimeout),
             last_byte_at: None,
             last_rtt_ms: None,
+            visitors_cut: 0,
         }),
         revoked: None,
         warning: None,
@@ -136,7 +137,35 @@ pub(crate) fn snapshot() -> Snapshot {
             last_heard: Some(at),
             revision: Revision(1),
         }],
+        incidents: Some(vec![]),
         events: vec![record(3)],
+    }
+}
+
+/// A host that is silent.
+pub(crate) fn incident() -> Incident {
+    Incident {
+        id: "host-silent:iot-77".to_owned(),
+        cause: "host-silent".to_owned(),
+        severity: Severity::Down,
+        what: "iot-77".to_owned(),
+        likely: "keepalive lost, silent".to_owned(),
+        evidence: "keepalive timeout: the host went silent; it has not dialled again".to_owned(),
+        since: at(),
+        tunnels: 1,
+        hosts: 1,
+        blast: Blast {
+            teams: vec!["iot".parse().unwrap()],
+            hosts: vec!["iot-77".parse().unwrap()],
+            ports: vec![port(20200)],
+            visitors_cut: 2,
+            visitors_now: 0,
+        },
+        next: vec![NextStep {
+            key: "5".to_owned(),
+            what: "sign-ins".to_owned(),
+            run: Some("portreeve audit --host iot-77 -n 20".to_owned()),
+        }],
     }
 }
 
@@ -211,6 +240,7 @@ impl Api for Fake {
             tunnels_gone: vec![],
             sessions: vec![],
             sessions_gone: vec![],
+            incidents: None,
             events: vec![record(seq.0)],
             events_missed: 0,
         })
@@ -257,6 +287,7 @@ fn answer(
             }],
         },
         Request::Metrics { tunnels } => Reply::Metrics(Box::new(metrics(tunnels))),
+        Request::Triage => Reply::Triaged { at: at(), incidents: if good { vec![] } else { vec![incident()] } },
         Request::Explain { who, .. } if who == "boom" => panic!("a bug in the daemon"),
         Request::Explain { .. } => Reply::Explained(Explanation {
             allowed: good,

@@ -6,8 +6,8 @@
 
 use crate::audit::{AuditQuery, Record};
 use crate::model::{
-    BlockTarget, DaemonView, HostName, LeaseView, Metrics, Port, Revision, RevocationView, Role, Seq, SessionId,
-    SessionView, TeamName, TeamView, Time, TunnelView, VisitorId, VisitorView,
+    BlockTarget, DaemonView, HostName, Incident, LeaseView, Metrics, Port, Revision, RevocationView, Role, Seq,
+    SessionId, SessionView, TeamName, TeamView, Time, TunnelView, VisitorId, VisitorView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,8 @@ pub enum Request {
         /// Those of each tunnel too.
         tunnels: bool,
     },
+    /// What is wrong, by probable cause.
+    Triage,
     /// Would this be allowed, and by which rule?
     Explain {
         /// A host's name or a key fingerprint (`SHA256:…`).
@@ -201,6 +203,13 @@ pub enum Reply {
     },
     /// To `Metrics`.
     Metrics(Box<Metrics>),
+    /// To `Triage`.
+    Triaged {
+        /// The daemon's clock.
+        at: Time,
+        /// The worst first. Empty when all is well.
+        incidents: Vec<Incident>,
+    },
     /// To `Explain`.
     Explained(Explanation),
     /// To `Check`.
@@ -315,6 +324,9 @@ pub struct Snapshot {
     pub tunnels: Vec<TunnelView>,
     /// Sessions, oldest first.
     pub sessions: Vec<SessionView>,
+    /// What is wrong, the worst first; absent when the daemon is too old to say.
+    #[serde(default)]
+    pub incidents: Option<Vec<Incident>>,
     /// Recent events, oldest first (at most the last 2,000, or those after `since`).
     pub events: Vec<Record>,
 }
@@ -338,6 +350,9 @@ pub struct Delta {
     pub sessions: Vec<SessionView>,
     /// Sessions that ended.
     pub sessions_gone: Vec<SessionId>,
+    /// All that is wrong, if any of it changed.
+    #[serde(default)]
+    pub incidents: Option<Vec<Incident>>,
     /// New events, oldest first.
     pub events: Vec<Record>,
     /// Events left out because there were too many; they are in the journal.

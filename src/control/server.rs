@@ -39,6 +39,8 @@ pub struct Cursor {
     pub seq: Seq,
     /// What the subscriber was last told of the daemon itself, in the API's own reckoning.
     pub daemon: Option<u64>,
+    /// The version of the incidents it was last told, in the API's own reckoning.
+    pub triage: Option<u64>,
 }
 
 impl Cursor {
@@ -48,7 +50,7 @@ impl Cursor {
     #[must_use]
     pub fn after(snapshot: &Snapshot, since: Option<Seq>) -> Self {
         let seq = snapshot.events.last().map(|r| r.seq).or(since).unwrap_or_default();
-        Self { revision: snapshot.revision, seq, daemon: None }
+        Self { revision: snapshot.revision, seq, daemon: None, triage: None }
     }
 }
 

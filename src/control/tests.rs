@@ -384,3 +384,18 @@ proptest::proptest! {
         });
     }
 }
+
+/// A daemon from before triage says nothing of incidents; a console from before it passes over them.
+#[test]
+fn incidents_are_an_addition_that_neither_side_needs() {
+    let mut old = serde_json::to_value(snapshot()).unwrap();
+    assert!(old.as_object_mut().unwrap().remove("incidents").is_some());
+    assert_eq!(serde_json::from_value::<Snapshot>(old).unwrap().incidents, None);
+    let mut newer = serde_json::to_value(snapshot()).unwrap();
+    newer["something_else"] = 1.into();
+    newer["incidents"] = serde_json::json!([super::fake::incident()]);
+    newer["incidents"][0]["cause"] = "a-cause-of-tomorrow".into();
+    newer["incidents"][0]["severity"] = "catastrophe".into();
+    let read = serde_json::from_value::<Snapshot>(newer).unwrap().incidents.unwrap();
+    assert_eq!((read[0].cause.as_str(), read[0].severity), ("a-cause-of-tomorrow", crate::model::Severity::Note));
+}

@@ -111,6 +111,9 @@ pub struct ObituaryView {
     pub last_byte_at: Option<Time>,
     /// Last measured round trip to the host, in milliseconds.
     pub last_rtt_ms: Option<f64>,
+    /// Visitors that were connected and have been cut.
+    #[serde(default)]
+    pub visitors_cut: u64,
 }
 
 /// A block set by an operator.

@@ -228,7 +228,7 @@ impl Handler for Box<Client> {
             }
             Err(rule) => {
                 if let Some(host) = self.session.as_ref().and_then(|s| s.host.as_ref()) {
-                    self.shared.registry.note_refusal(host, &rule);
+                    self.shared.registry.note_refusal(host, &rule, Some(self.id));
                 }
                 // Shown by `ssh -v`; others at least learn that it was refused.
                 ssh.debug(true, &format!("portreeve: {rule}"), "en")?;

@@ -41,8 +41,11 @@ impl Client {
     pub(super) fn auth_failed(&self, method: &str, user: &str, rule: &str, context: Context) {
         let context =
             Context { source: Some(self.peer), user: Some(clean(user, 60)), session: Some(self.id), ..context };
-        if let Some(h) = &context.host {
-            self.shared.registry.note_refusal(h, rule);
+        let registry = &self.shared.registry;
+        match (&context.host, &context.fingerprint) {
+            (Some(host), _) => registry.note_refusal(host, rule, None),
+            (None, Some(key)) => registry.note_key(self.peer, &clean(user, 60), key, rule),
+            (None, None) => {}
         }
         let what = What::AuthFailure { method: method.to_owned(), client: self.ident.software() };
         // Nobody has proved anything yet: the host is whom it concerns, not who it was.

@@ -2,8 +2,9 @@
 //! just what is new. Made only while somebody looks.
 
 use super::live::{Session, Tunnel};
-use super::registry::{Past, Refusal, Registry, State};
+use super::registry::{Past, Registry, State};
 use super::rows::Rows;
+use super::trouble::Refusal;
 use crate::config::Config;
 use crate::model::{
     BehindView, BlockTarget, HealthView, HostName, LeaseKind, LeaseView, Port, Revision, RevocationView, SessionId,
@@ -31,6 +32,8 @@ pub struct Board {
     present: HashMap<SessionId, (Arc<Session>, SessionPulse)>,
     /// The rows of each host.
     by_host: HashMap<HostName, BTreeSet<Port>>,
+    /// Ports whose row is anything but up: all that triage has to look at.
+    not_up: BTreeSet<Port>,
     /// Rows that will change by themselves: the session that carries or ought to carry them gets too old to still ask.
     ripen: BTreeSet<(Time, Port)>,
     teams: (u64, Vec<TeamView>),
@@ -143,6 +146,17 @@ impl Board {
         self.tunnels.since(since)
     }
 
+    /// Tunnels and leases that are not up, by port.
+    pub fn tunnels_not_up(&self) -> impl Iterator<Item = &TunnelView> {
+        self.not_up.iter().filter_map(|p| self.tunnels.rows.get(p))
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn tunnels_len(&self) -> usize {
+        self.tunnels.rows.len()
+    }
+
     /// Leases that went after `since`.
     pub fn tunnels_gone_since(&self, since: Revision) -> impl Iterator<Item = Port> {
         self.tunnels.gone_since(since)
@@ -233,14 +247,21 @@ impl Board {
                 if let Some(ripe) = session.map(|s| s.since + ASKING).filter(|at| *at >= now()) {
                     self.ripen.insert((ripe, port));
                 }
-                idle_row(config, lease.clone(), past, session, state.refusals.get(&lease.host), started)
+                idle_row(config, lease.clone(), past, session, state.troubles.refusals.get(&lease.host), started)
             }
         };
-        self.tunnels.put(port, with_block(row, block), next)
+        let row = with_block(row, block);
+        if row.state == TunnelState::Up {
+            self.not_up.remove(&port);
+        } else {
+            self.not_up.insert(port);
+        }
+        self.tunnels.put(port, row, next)
     }
 
     fn drop_port(&mut self, port: Port, next: u64) -> bool {
         self.live.remove(&port);
+        self.not_up.remove(&port);
         match self.tunnels.remove(port, next) {
             Some(row) => {
                 self.leave(&row.lease.host, port);

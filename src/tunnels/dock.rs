@@ -142,6 +142,8 @@ struct Visit {
     visitor: Arc<Visitor>,
     began: Instant,
     open: bool,
+    /// It ended in order.
+    clean: bool,
     reason: Option<String>,
 }
 
@@ -173,6 +175,7 @@ impl Visit {
             visitor,
             began: Instant::now(),
             open: false,
+            clean: false,
             reason: None,
         }
     }
@@ -254,6 +257,7 @@ impl Visit {
         let end = relay(&mut stream.stream, &mut reader, &writer, tallies, &terms).await;
         self.reason = end.sentence();
         stream.clean = matches!(end, End::Finished | End::HostClosed);
+        self.clean = stream.clean;
         drop(stream);
         drop(self);
         // Apart, so that the visit is over for everyone while the host takes its time to close its side.
@@ -266,6 +270,9 @@ impl Drop for Visit {
     fn drop(&mut self) {
         self.tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.visitor.id);
         if self.open {
+            if !self.clean {
+                self.tunnel.note_cut();
+            }
             if self.reason.as_deref() == Some("cut") {
                 // With its tunnel, or alone.
                 match self.tunnel.stop.heard() {

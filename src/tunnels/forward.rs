@@ -221,7 +221,7 @@ impl Registry {
             }
             state.tunnels.insert(port, Arc::clone(&tunnel));
             state.carried.entry(tunnel.session.id).or_default().insert(port, Arc::clone(&tunnel));
-            state.refusals.remove(&tunnel.lease.host);
+            state.troubles.granted(&tunnel.lease.host);
             state.dirty.port(port);
             state.dirty.session(&tunnel.session);
         }

@@ -12,8 +12,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
+
+/// Visitors cut no further apart are cut by one thing.
+const TOGETHER: Duration = Duration::from_secs(5);
 
 /// What can be asked of the task that owns a session.
 #[derive(Debug)]
@@ -165,6 +168,9 @@ pub struct Tunnel {
     pub visitors_total: AtomicU64,
     /// Visitors turned away or cut so far.
     pub visitors_refused: AtomicU64,
+    /// Visitors whose connections were just cut, and when the last one was: those that a tunnel's end costs are cut a
+    /// moment before it or with it.
+    pub cut: Mutex<Option<(Instant, u64)>>,
     /// Health, written by the checks.
     pub health: Mutex<HealthView>,
     /// Somebody met a fault: check now rather than at the next interval.
@@ -190,6 +196,7 @@ impl Tunnel {
             visitors: Mutex::default(),
             visitors_total: AtomicU64::new(0),
             visitors_refused: AtomicU64::new(0),
+            cut: Mutex::default(),
             health: Mutex::default(),
             recheck: Notify::new(),
             orders: Mailbox::default(),
@@ -218,6 +225,20 @@ impl Tunnel {
     #[must_use]
     pub fn visitors_now(&self) -> usize {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// A visitor was cut.
+    pub fn note_cut(&self) {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = cut.filter(|(at, _)| at.elapsed() < TOGETHER).map_or(0, |(_, n)| n);
+        *cut = Some((Instant::now(), before + 1));
+    }
+
+    /// Visitors cut within this moment.
+    #[must_use]
+    pub fn just_cut(&self) -> u64 {
+        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        cut.filter(|(at, _)| at.elapsed() < TOGETHER).map_or(0, |(_, n)| n)
     }
 
     /// Whether this visitor is there.

@@ -23,6 +23,7 @@ mod revoke;
 mod rows;
 mod spill;
 mod taken;
+mod trouble;
 mod vital;
 
 pub use bind::bind_addresses;
@@ -39,4 +40,5 @@ pub use registry::{Past, Registry};
 pub use relay::{End, RelayLimits, Tally, Terms, VisitorStream, relay, settle, settle_within};
 pub use spill::SpillBudget;
 pub use taken::VisitorWrite;
+pub use trouble::{Knock, REFUSED_FRESH, Refusal, Restarts, Troubles};
 pub use vital::{Held, Vital};

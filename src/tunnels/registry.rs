@@ -7,11 +7,12 @@ use super::ledger::{Conflict, Ledger};
 use super::live::{Session, Tunnel};
 use super::relay::RelayLimits;
 use super::spill::SpillBudget;
+use super::trouble::Troubles;
 use crate::audit::{Actor, Event, Journal, What};
 use crate::config::{Config, Principal};
 use crate::model::{
-    BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, SessionId, SessionKind, TeamName, Time,
-    Traffic, now,
+    BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, Seq, SessionId, SessionKind, TeamName,
+    Time, Traffic, now,
 };
 use crate::store::{Saved, StoreHandle};
 use arc_swap::ArcSwap;
@@ -61,22 +62,14 @@ pub(super) struct State {
     pub(super) past: BTreeMap<Port, Past>,
     /// What tunnels that ended have carried since the daemon started, by team: sums must not fall when one ends.
     pub(super) ended: BTreeMap<TeamName, Traffic>,
-    /// What was last refused to a host, until it is granted something.
-    pub(super) refusals: HashMap<HostName, Refusal>,
+    /// What goes wrong with hosts.
+    pub(super) troubles: Troubles,
     /// Blocks that hold in memory and are not (yet) saved.
     pub(super) unsaved: HashSet<BlockTarget>,
     /// Ports on which another program was found listening, and when: not given out again for a while.
     pub(super) foreign: HashMap<Port, Instant>,
     /// What changed since the board was last brought up to date.
     pub(super) dirty: Dirty,
-}
-
-/// A host's last refusal.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) rule: String,
-    pub(super) count: u64,
-    pub(super) at: Time,
 }
 
 impl State {
@@ -105,6 +98,8 @@ pub struct Registry {
     pub(super) tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
     /// When the daemon started.
     pub started: Time,
+    /// Whether a daemon ran here before: journal or ledger are older than this run.
+    pub ran_before: bool,
     drained: AtomicU64,
     /// The disagreements of configuration and ledger, of which configuration and which version of the ledger.
     conflicts: Mutex<Option<Known>>,
@@ -134,6 +129,7 @@ impl Registry {
         tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
     ) -> Arc<Self> {
         let limits = Self::limits_of(&config, None);
+        let ran_before = journal.status().seq > Seq::default() || !saved.leases.is_empty();
         Arc::new(Self {
             config: ArcSwap::new(config),
             limits: ArcSwap::from_pointee(limits),
@@ -148,7 +144,7 @@ impl Registry {
                 pending: HashMap::new(),
                 past: BTreeMap::new(),
                 ended: BTreeMap::new(),
-                refusals: HashMap::new(),
+                troubles: Troubles::default(),
                 unsaved: HashSet::new(),
                 foreign: HashMap::new(),
                 dirty: Dirty::default(),
@@ -157,6 +153,7 @@ impl Registry {
             counters: AtomicBool::new(true),
             tunnel_up,
             started: now(),
+            ran_before,
             drained: AtomicU64::new(0),
             conflicts: Mutex::new(None),
         })
@@ -186,11 +183,15 @@ impl Registry {
     }
 
     /// Puts another configuration in force. Cutting what it no longer allows is the caller's (see `lifecycle`).
-    pub(super) fn swap_config(&self, config: Arc<Config>) {
-        let limits = Self::limits_of(&config, Some(&self.limits.load()));
+    pub(super) fn swap_config(&self, config: &Arc<Config>) {
+        let limits = Self::limits_of(config, Some(&self.limits.load()));
         self.limits.store(Arc::new(limits));
-        self.config.store(config);
-        self.state().dirty.all = true;
+        self.config.store(Arc::clone(config));
+        {
+            let mut state = self.state();
+            state.troubles.keep(config);
+            state.dirty.all = true;
+        }
         self.announce();
     }
 
@@ -263,17 +264,6 @@ impl Registry {
         self.state().ledger.block(&BlockTarget::Key(fingerprint.to_owned())).map(super::ledger::block_rule)
     }
 
-    /// Remembers what a host was refused, so that its rows can say why it is not up.
-    pub fn note_refusal(&self, host: &HostName, rule: &str) {
-        {
-            let mut state = self.state();
-            let count = state.refusals.get(host).map_or(0, |r| r.count) + 1;
-            state.refusals.insert(host.clone(), Refusal { rule: rule.to_owned(), count, at: now() });
-            state.dirty.host(host);
-        }
-        self.announce();
-    }
-
     /// A session has signed in.
     ///
     /// # Errors
@@ -324,6 +314,7 @@ impl Registry {
         {
             let mut state = self.state();
             state.sessions.remove(&session.id);
+            state.note_end(session, obituary.cause);
             if let Some(host) = &session.host
                 && let Some(of_host) = state.by_host.get_mut(host)
             {
@@ -362,6 +353,7 @@ impl Registry {
                 obituary: obituary.clone(),
                 last_byte_at: Some(tunnel.session.vital.last_heard()),
                 last_rtt_ms: tunnel.session.vital.rtt_ms(),
+                visitors_cut: tunnel.just_cut(),
             },
             source: tunnel.session.source,
             bytes_to_host: to_host,

@@ -13,7 +13,7 @@ impl Registry {
     /// longer listen where they do. All else stays up. Returns what was ended, a sentence each.
     pub async fn apply_config(&self, new: Arc<Config>) -> Vec<String> {
         let old = self.config();
-        self.swap_config(Arc::clone(&new));
+        self.swap_config(&new);
         let obituary = Obituary::of(ObituaryCause::ConfigChange);
         let mut ended = Vec::new();
         let mut sessions = Vec::new();

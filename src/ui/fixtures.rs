@@ -77,6 +77,7 @@ pub(crate) fn tunnel(n: u16, host: &str, team: &str, service: &str, state: Tunne
             obituary: Obituary::with(ObituaryCause::KeepaliveTimeout, "3 x 15 s"),
             last_byte_at: Some(ago(95)),
             last_rtt_ms: Some(31.5),
+            visitors_cut: 3,
         }),
         revoked: (state == TunnelState::Revoked).then(|| RevocationView {
             target: BlockTarget::Host(host.parse().unwrap()),
@@ -203,6 +204,7 @@ pub(crate) fn snapshot() -> Snapshot {
         teams: vec![team("iot", "20200-20249", 3), team("pay", "20100-20199", 4)],
         tunnels,
         sessions,
+        incidents: Some(vec![]),
         events,
     }
 }
@@ -217,6 +219,7 @@ pub(crate) fn delta() -> Delta {
         tunnels_gone: vec![],
         sessions: vec![],
         sessions_gone: vec![],
+        incidents: None,
         events: vec![],
         events_missed: 0,
     }
@@ -244,12 +247,96 @@ pub(crate) fn blank(size: (u16, u16), depth: Depth, unicode: bool) -> State {
     s
 }
 
-/// A console that shows [`snapshot`].
+/// A console that shows the tunnels of [`snapshot`].
 pub(crate) fn console(size: (u16, u16)) -> State {
     let mut s = blank(size, Depth::Ansi256, true);
     update::link(&mut s, LinkEvent::Up(alice(Role::Operator)));
     update::link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
+    keys(&mut s, "2");
     s
+}
+
+/// A console at home, with these incidents.
+pub(crate) fn home(size: (u16, u16), incidents: Vec<Incident>) -> State {
+    let mut s = blank(size, Depth::Ansi256, true);
+    update::link(&mut s, LinkEvent::Up(alice(Role::Operator)));
+    let snap = Snapshot { incidents: Some(incidents), ..snapshot() };
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    s
+}
+
+/// Some of each severity, one with a wide name and a long sentence.
+pub(crate) fn incidents() -> Vec<Incident> {
+    let one = |cause: &str, what: &str, severity, age, host: &str, p: u16, evidence: &str| {
+        let rule = crate::triage::RULES.iter().find(|r| r.cause == cause).unwrap();
+        Incident {
+            id: format!("{cause}:{what}"),
+            cause: cause.into(),
+            severity,
+            what: what.into(),
+            likely: rule.likely.into(),
+            evidence: evidence.into(),
+            since: ago(age),
+            tunnels: 1,
+            hosts: 1,
+            blast: Blast {
+                teams: vec!["pay".parse().unwrap()],
+                hosts: vec![host.parse().unwrap()],
+                ports: vec![port(p)],
+                visitors_cut: 3,
+                visitors_now: 0,
+            },
+            next: rule
+                .next
+                .iter()
+                .map(|n| NextStep { key: n.key.into(), what: n.what.into(), run: n.run.map(Into::into) })
+                .collect(),
+        }
+    };
+    let mut network = one(
+        "network-lost",
+        "203.0.113.0/24",
+        Severity::Down,
+        134,
+        "pay-db",
+        20101,
+        "4 of 4 hosts of 203.0.113.0/24 fell silent within 12 s; no other path to them is known",
+    );
+    network.tunnels = 6;
+    network.hosts = 4;
+    network.blast.ports = (20101..20107).map(port).collect();
+    network.blast.hosts = ["pay-db", "pay-spare", "iot-77"].map(|h| h.parse().unwrap()).to_vec();
+    vec![
+        one(
+            "refused-unknown-key",
+            "iot-77",
+            Severity::Down,
+            48,
+            "iot-77",
+            20201,
+            "a key that nobody here has is offered ×12 from 203.0.113.9 (where it was last) as user iot-77: \
+             SHA256:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG",
+        ),
+        network,
+        one(
+            "host-restarts",
+            "센서-게이트웨이-서울-본사",
+            Severity::Warning,
+            660,
+            "센서-게이트웨이-서울-본사",
+            20210,
+            "its session ended ×7 since 13:51:11Z, about every 90 s; last: the client disconnected",
+        ),
+        one(
+            "host-absent",
+            "pay-spare",
+            Severity::Note,
+            86_400,
+            "pay-spare",
+            20104,
+            "it has not dialled in since the bastion started",
+        ),
+    ]
 }
 
 /// And may act.
@@ -330,5 +417,6 @@ pub(crate) fn behind(size: (u16, u16)) -> State {
         }
     }
     update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    keys(&mut s, "2");
     s
 }

@@ -59,7 +59,7 @@ pub(crate) struct Binding {
 }
 
 use Key::{Char, Ctrl};
-use Screen::{Audit, Health, Ports, Sessions, Tunnels};
+use Screen::{Audit, Health, Ports, Sessions, Triage, Tunnels};
 
 const fn b(keys: &'static [Key], shown: &'static str, cmd: Cmd, help: &'static str) -> Binding {
     Binding { keys, shown, cmd, help, hint: None, on: &[] }
@@ -75,11 +75,12 @@ const fn on(mut binding: Binding, screens: &'static [Screen]) -> Binding {
 
 /// Every key but those of actions, which [`ACTIONS`] declares.
 pub(crate) const KEYS: &[Binding] = &[
-    b(&[Char('1')], "1", Cmd::Go(Tunnels), "tunnels: the live list"),
-    b(&[Char('2')], "2", Cmd::Go(Ports), "ports: every team's range"),
-    b(&[Char('3')], "3", Cmd::Go(Health), "health: the checks of every tunnel"),
-    b(&[Char('4')], "4", Cmd::Go(Audit), "audit and sign-ins, as they come and back in time"),
-    b(&[Char('5')], "5", Cmd::Go(Sessions), "sessions: hosts and operators now connected"),
+    b(&[Char('1')], "1", Cmd::Go(Triage), "triage: what is wrong, by probable cause, and what to do"),
+    b(&[Char('2')], "2", Cmd::Go(Tunnels), "tunnels: the live list"),
+    b(&[Char('3')], "3", Cmd::Go(Ports), "ports: every team's range"),
+    b(&[Char('4')], "4", Cmd::Go(Health), "health: the checks of every tunnel"),
+    b(&[Char('5')], "5", Cmd::Go(Audit), "audit and sign-ins, as they come and back in time"),
+    b(&[Char('6')], "6", Cmd::Go(Sessions), "sessions: hosts and operators now connected"),
     hinted(b(&[Char('/')], "/", Cmd::Filter, "filter: words, team=pay state!=up port=201* rtt>200ms"), "filter"),
     hinted(b(&[Char(':')], ":", Cmd::Palette, "command, with Tab to complete"), "command"),
     b(&[Char('?')], "?", Cmd::Help, "this help"),
@@ -94,7 +95,7 @@ pub(crate) const KEYS: &[Binding] = &[
     b(&[Ctrl('u')], "^u", Cmd::HalfUp, "half a page up"),
     b(&[Key::PageDown, Ctrl('f')], "PgDn", Cmd::PageDown, "a page down"),
     b(&[Key::PageUp, Ctrl('b')], "PgUp", Cmd::PageUp, "a page up"),
-    hinted(b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; in the audit: go to the tunnel"), "open"),
+    hinted(b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; in triage and audit: go to the tunnel"), "open"),
     b(&[Key::Esc], "Esc", Cmd::Back, "back; then clear the filter"),
     b(&[Key::Tab, Key::BackTab], "Tab", Cmd::Pane, "to the other pane"),
     b(&[Char('n')], "n", Cmd::Next, "next row that matches the last filter"),
@@ -115,7 +116,7 @@ pub(crate) const KEYS: &[Binding] = &[
 /// Whether an action can be asked for by key on a screen.
 pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
     match spec.scope {
-        Scope::Tunnel => matches!(screen, Tunnels | Health | Ports | Sessions),
+        Scope::Tunnel => matches!(screen, Triage | Tunnels | Health | Ports | Sessions),
         Scope::Port => screen == Ports,
         Scope::Bastion => false,
     }
@@ -137,11 +138,12 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("read", "", "back to read-only"),
     ("theme", "NAME", "another theme"),
     ("tz", "local|utc|relative", "how times are shown"),
-    ("tunnels", "", "screen 1"),
-    ("ports", "", "screen 2"),
-    ("health", "", "screen 3"),
-    ("audit", "", "screen 4"),
-    ("sessions", "", "screen 5"),
+    ("triage", "", "screen 1"),
+    ("tunnels", "", "screen 2"),
+    ("ports", "", "screen 3"),
+    ("health", "", "screen 4"),
+    ("audit", "", "screen 5"),
+    ("sessions", "", "screen 6"),
     ("messages", "", "what the line at the bottom has said, in full, newest first"),
     ("help", "", "keys and commands"),
     ("quit", "", "leave the console"),
@@ -167,5 +169,24 @@ mod tests {
             }
         }
         assert!(KEYS.iter().all(|b| !matches!(b.cmd, Cmd::Act(_))));
+    }
+
+    #[test]
+    fn every_key_that_triage_names_does_something_there() {
+        for rule in crate::triage::RULES {
+            for n in rule.next {
+                let there = match n.key {
+                    "" => true,
+                    "Enter" => find(Key::Enter, Triage).is_some(),
+                    command if command.starts_with(':') => {
+                        ACTIONS.iter().any(|a| a.verb == command.trim_start_matches(':'))
+                    }
+                    key => {
+                        matches!(find(Char(key.chars().next().unwrap()), Triage), Some(c) if !matches!(c, Cmd::Elsewhere(_)))
+                    }
+                };
+                assert!(there, "{} of {}", n.key, rule.cause);
+            }
+        }
     }
 }

@@ -40,6 +40,8 @@ fn works_a_shift(console: impl Fn(&Bastion) -> Terminal) {
     let (one, two) = (b.port("pay", 0).to_string(), b.port("pay", 1).to_string());
     let _first = b.ssh("pay-01").forward(b.port("pay", 0), endless()).start().wait_forward();
     let mut c = console(&b);
+    c.until_text("all well");
+    c.keys("2");
     c.until_line(&["up", &one, "pay-01"]);
     c.until_text("● live");
 
@@ -79,7 +81,7 @@ fn works_a_shift(console: impl Fn(&Bastion) -> Terminal) {
     // The next login of that key is refused, and shown.
     let mut again = b.ssh("pay-01").forward(b.port("pay", 0), echo()).start();
     assert!(!again.wait_exit().success());
-    c.keys("4");
+    c.keys("5");
     c.until_text("REFUSED sign-in");
 
     c.keys("q");
@@ -103,6 +105,7 @@ fn a_window_that_changes_its_size_over_ssh_is_drawn_anew() {
     let port = b.port("pay", 0);
     let _host = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
     let mut c = remote(&b);
+    c.keys("2");
     c.until_line(&["up", &port.to_string(), "pay-01"]);
     c.until_text("? help");
     c.resize(40, 10);
@@ -124,6 +127,7 @@ fn a_console_whose_daemon_dies_says_so_and_is_live_again_when_it_is_back() {
     drop(b.ssh("pay-01").forward(b.port("pay", 0), echo()).start().wait_forward());
     let mut c = local(&b);
     c.until_text("● live");
+    c.keys("2");
     c.until_line(&["down", &port]);
     b.kill9();
     c.until_text("STALE");
@@ -146,9 +150,10 @@ fn an_idle_console_over_ssh_writes_nothing() {
     let _host = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
     b.wait_tunnel(port, "is checked", |t| t["health"]["last_at"].is_string());
     let mut c = remote(&b);
+    c.keys("2");
     c.until_line(&["up", &port.to_string()]);
     // Times of day stand still, ages do not.
-    c.keys("4");
+    c.keys("5");
     // Everything that happens by itself has happened.
     for last in ["the bastion started", "health: unknown → passing", "console: open"] {
         c.until_text(last);
@@ -231,6 +236,7 @@ fn the_first_tunnels_command_works_as_printed() {
     command.args(["-c", line]).current_dir(dir.path());
     let began = Instant::now();
     let _ssh = Group::start("the first tunnel", command);
+    c.keys("2");
     c.until_line(&["up", &port.to_string(), "first-host"]);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     let rows = || {

@@ -44,7 +44,7 @@ impl UnreadConsole {
         let mut keys = pty.master.take_writer().unwrap();
         s.b.wait_audit("console", |e| e["event"] == "operator.console");
         // To the events.
-        keys.write_all(b"4").unwrap();
+        keys.write_all(b"5").unwrap();
         Self { child, _master: pty.master, _keys: keys }
     }
 

@@ -25,3 +25,4 @@ mod refusals;
 mod semantics;
 mod slow;
 mod transfer;
+mod triage;

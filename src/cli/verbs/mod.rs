@@ -5,6 +5,7 @@ mod audit;
 mod judge;
 mod ports;
 mod show;
+mod triage;
 
 pub(super) use judge::{show_findings, show_verified};
 
@@ -87,6 +88,7 @@ pub async fn run(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Exit {
 async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exit, Fail> {
     match verb {
         Verb::Status => show::status(client, out).await,
+        Verb::Triage => triage::triage(client, out).await,
         Verb::Tunnels { filter } => show::tunnels(client, out, filter).await,
         Verb::Ports { team } => ports::ports(client, out, team.as_ref()).await,
         Verb::Health => show::health(client, out).await,

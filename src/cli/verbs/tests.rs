@@ -38,6 +38,7 @@ async fn good(line: &str) -> Ran {
 /// Each verb that is answered with something, once.
 const ALL: &[&str] = &[
     "status",
+    "triage",
     "tunnels",
     "ports",
     "health",
@@ -112,7 +113,7 @@ async fn a_filter_shows_fewer_rows_and_says_how_many_are_hidden() {
 #[tokio::test]
 async fn exit_codes_tell_scripts_what_happened() {
     let bad = || Arc::new(Fake { good: false, outcome: std::sync::Mutex::new(Ok(false)), ..Fake::default() });
-    for line in ["reconnect pay-db -y", "explain pay-db", "check", "audit verify"] {
+    for line in ["reconnect pay-db -y", "explain pay-db", "check", "triage", "audit verify"] {
         assert_eq!(ran(&bad(), line).await.code, 1, "{line}");
     }
     for line in [
@@ -261,4 +262,23 @@ async fn on_a_terminal_what_cuts_is_asked_for_and_the_session_seen_is_frozen() {
         assert_eq!(done.len(), usize::from(acts), "{answer:?}");
         assert!(done.iter().all(|r| matches!(r, Request::Act(Action::Reconnect { session: Some(_), .. }))));
     }
+}
+
+#[tokio::test]
+async fn triage_says_what_is_wrong_why_and_what_to_do() {
+    let bad = Arc::new(Fake { good: false, ..Fake::default() });
+    let r = ran(&bad, "triage").await;
+    for line in [
+        "✗ down  iot-77: keepalive lost, silent, ",
+        "    keepalive timeout: the host went silent; it has not dialled again\n",
+        "    hits: 1 tunnel, 1 host, team iot, ports 20200, 2 visitors cut\n",
+        "    next: portreeve audit --host iot-77 -n 20  # sign-ins\n",
+    ] {
+        assert!(r.out.contains(line), "{line}: {}", r.out);
+    }
+    let json: Value = serde_json::from_str(&ran(&bad, "triage --json").await.out).unwrap();
+    assert_eq!(json["incidents"][0]["cause"], "host-silent");
+    assert_eq!(json["incidents"][0]["blast"]["ports"][0], 20200);
+    let r = good("triage").await;
+    assert_eq!((r.code, r.out.as_str()), (0, "✓ all well\n"));
 }

@@ -235,7 +235,7 @@ impl World {
                     self.registry.tunnel_changed(t.port());
                 }
             }
-            Op::Refused { host } => self.registry.note_refusal(&name(host), "the port is outside"),
+            Op::Refused { host } => self.registry.note_refusal(&name(host), "the port is outside", None),
             Op::Assign { host, port: p } => {
                 let config = self.registry.config();
                 let lease = self.registry.state().ledger.assign(
@@ -262,7 +262,7 @@ impl World {
                 self.apply(&Change::DropRevocation(BlockTarget::Host(name(host))));
                 self.apply(&Change::DropRevocation(BlockTarget::Port(port(p))));
             }
-            Op::Reload { all } => self.registry.swap_config(Arc::clone(&self.configs[usize::from(all)])),
+            Op::Reload { all } => self.registry.swap_config(&self.configs[usize::from(all)]),
             Op::Look => {}
         }
     }

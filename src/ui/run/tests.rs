@@ -101,6 +101,8 @@ fn start(daemon: Arc<Daemon>, env: TermEnv) -> (Terminal, tokio::task::JoinHandl
     let options = Options { clock, zone: Zone::Utc, ..Options::ssh() };
     let io = TermIo { input: input_rx, resize, output: output_tx, env };
     let console = tokio::spawn(run(io, daemon, options));
+    // The list of tunnels.
+    input.try_send(b"2".to_vec()).unwrap();
     (Terminal { input, size, output, screen: vt(24, 80), bytes: 0 }, console)
 }
 
@@ -134,7 +136,7 @@ async fn news_that_change_nothing_on_the_screen_are_no_bytes() {
     let pushes = daemon.expect_console().start(snapshot());
     let (mut terminal, _console) = start(daemon, xterm());
     terminal.until("pay-db").await;
-    terminal.input.send(b"2".to_vec()).await.unwrap();
+    terminal.input.send(b"3".to_vec()).await.unwrap();
     terminal.until("20200").await;
     terminal.bytes_within(Duration::from_secs(1)).await;
     let mut d = delta();

@@ -3,7 +3,8 @@
 use crate::audit::Record;
 use crate::control::protocol::{Delta, Snapshot};
 use crate::model::{
-    DaemonView, HostName, Port, Seq, SessionId, SessionView, TeamName, TeamView, Time, TunnelState, TunnelView,
+    DaemonView, HostName, Incident, Port, Seq, SessionId, SessionView, TeamName, TeamView, Time, TunnelState,
+    TunnelView,
 };
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, VecDeque};
@@ -87,6 +88,8 @@ pub(crate) struct Live {
     pub(crate) teams: Vec<TeamView>,
     pub(crate) tunnels: BTreeMap<Port, Row>,
     pub(crate) sessions: BTreeMap<SessionId, SessionView>,
+    /// What is wrong, the worst first; none when the daemon does not say.
+    incidents: Option<Vec<Incident>>,
     /// Oldest first, without gaps as far as is known.
     pub(crate) events: VecDeque<Arc<Record>>,
     /// No older events are in the journal.
@@ -114,6 +117,7 @@ impl Live {
         self.daemon = Some(s.daemon);
         self.teams = s.teams;
         self.sessions = s.sessions.into_iter().map(|v| (v.id, v)).collect();
+        self.incidents = s.incidents;
         self.recount();
         self.add_events(s.events);
     }
@@ -138,7 +142,18 @@ impl Live {
         }
         self.daemon = d.daemon.or(self.daemon.take());
         self.teams = d.teams.unwrap_or(std::mem::take(&mut self.teams));
+        self.incidents = d.incidents.or(self.incidents.take());
         self.add_events(d.events);
+    }
+
+    /// What is wrong, the worst first.
+    pub(crate) fn incidents(&self) -> &[Incident] {
+        self.incidents.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the daemon says what is wrong.
+    pub(crate) fn triaged(&self) -> bool {
+        self.incidents.is_some()
     }
 
     fn recount(&mut self) {

@@ -3,6 +3,7 @@
 pub(crate) mod dialog;
 pub(crate) mod filter;
 pub(crate) mod grid;
+pub(crate) mod incidents;
 pub(crate) mod live;
 pub(crate) mod nav;
 pub(crate) mod rows;
@@ -28,6 +29,7 @@ pub(crate) const WRITE_MINUTES: i64 = 10;
 /// The screens, in the order of their digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Screen {
+    Triage,
     Tunnels,
     Ports,
     Health,
@@ -36,10 +38,12 @@ pub(crate) enum Screen {
 }
 
 impl Screen {
-    pub(crate) const ALL: [Self; 5] = [Self::Tunnels, Self::Ports, Self::Health, Self::Audit, Self::Sessions];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Triage, Self::Tunnels, Self::Ports, Self::Health, Self::Audit, Self::Sessions];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::Triage => "triage",
             Self::Tunnels => "tunnels",
             Self::Ports => "ports",
             Self::Health => "health",
@@ -126,9 +130,12 @@ pub(crate) struct State {
     /// The detail pane has the keys.
     pub(crate) detail: bool,
     pub(crate) detail_scroll: usize,
+    /// The detail was opened from triage: back leads there.
+    pub(crate) from_triage: bool,
     pub(crate) sort: (SortBy, bool),
     filters: BTreeMap<Screen, Filter>,
     pub(crate) last_search: String,
+    pub(crate) triage: incidents::Cursor,
     pub(crate) tunnels: Nav<Port>,
     pub(crate) health: Nav<Port>,
     pub(crate) sessions: Nav<SessionId>,
@@ -151,6 +158,8 @@ pub(crate) struct State {
     pub(crate) g_typed: bool,
     /// ^C was typed; another before this time quits.
     pub(crate) interrupt_until: Option<Time>,
+    /// Incidents that the filter shows, by their place among all.
+    pub(crate) incident_rows: Vec<usize>,
     /// Rows of the lists after filter and sort.
     pub(crate) tunnel_rows: Vec<Port>,
     pub(crate) health_rows: Vec<Port>,
@@ -180,12 +189,14 @@ impl State {
             link: Link::Connecting(None),
             who: None,
             live: Live::default(),
-            screen: Screen::Tunnels,
+            screen: Screen::Triage,
             detail: false,
             detail_scroll: 0,
+            from_triage: false,
             sort: (SortBy::Port, false),
             filters: BTreeMap::new(),
             last_search: String::new(),
+            triage: incidents::Cursor::default(),
             tunnels: Nav::default(),
             health: Nav::default(),
             sessions: Nav::default(),
@@ -203,6 +214,7 @@ impl State {
             next_request: 1,
             g_typed: false,
             interrupt_until: None,
+            incident_rows: vec![],
             tunnel_rows: vec![],
             health_rows: vec![],
             session_rows: vec![],
@@ -242,7 +254,7 @@ impl State {
     pub(crate) fn first_tunnel(&self) -> Option<&str> {
         let line = self.live.daemon.as_ref()?.first_tunnel.as_deref()?;
         let fresh = self.live.all_awaiting();
-        (fresh && self.screen == Screen::Tunnels && !self.detail).then_some(line)
+        (fresh && matches!(self.screen, Screen::Triage | Screen::Tunnels) && !self.detail).then_some(line)
     }
 
     /// Lines that must not be overlooked.
@@ -286,6 +298,9 @@ impl State {
     /// Lines below a list about its selected row.
     pub(crate) fn footer(&self) -> usize {
         match (self.screen, self.plan().body) {
+            (Screen::Triage, _) if self.plan().wide => 0,
+            (Screen::Triage, 15..) => 9,
+            (Screen::Triage, 8..) => 3,
             (Screen::Tunnels, 7..) if !self.plan().wide => 1,
             (Screen::Sessions, 7..) => 1,
             (Screen::Audit, 13..) => 4,
@@ -305,12 +320,17 @@ impl State {
     /// The tunnel or lease that the cursor of this screen is on.
     pub(crate) fn selected_port(&self) -> Option<Port> {
         match self.screen {
+            Screen::Triage => self.selected_incident().and_then(|i| i.blast.ports.first().copied()),
             Screen::Tunnels => self.tunnels.selected,
             Screen::Health => self.health.selected,
             Screen::Ports => self.port_cursor,
             Screen::Audit => self.selected_event().and_then(|r| r.event.context.port),
             Screen::Sessions => self.selected_session().and_then(|s| s.ports.first().copied()),
         }
+    }
+
+    pub(crate) fn selected_incident(&self) -> Option<&crate::model::Incident> {
+        self.live.incidents().get(*self.incident_rows.get(self.triage.selected?)?)
     }
 
     pub(crate) fn selected_session(&self) -> Option<&crate::model::SessionView> {
@@ -330,6 +350,7 @@ impl State {
     /// Rows hidden by the filter of this screen.
     pub(crate) fn hidden(&self) -> usize {
         match self.screen {
+            Screen::Triage => self.live.incidents().len().saturating_sub(self.incident_rows.len()),
             Screen::Tunnels => self.live.tunnels.len().saturating_sub(self.tunnel_rows.len()),
             Screen::Health => self.live.tunnels.len().saturating_sub(self.health_rows.len()),
             Screen::Sessions => self.live.sessions.len().saturating_sub(self.session_rows.len()),
@@ -343,6 +364,13 @@ impl State {
         let filter = self.filters.get(&self.screen).cloned().unwrap_or_default();
         self.filter_problem = None;
         match self.screen {
+            Screen::Triage => {
+                let all = self.live.incidents();
+                let shown = |i: &crate::model::Incident| filter.is_empty() || filter.matches(i);
+                let rows = all.iter().enumerate().filter(|(_, i)| shown(i)).map(|(n, _)| n).collect();
+                self.filter_problem = all.first().and_then(|i| filter.unknown_field(i).map(ToOwned::to_owned));
+                self.incident_rows = rows;
+            }
             Screen::Tunnels | Screen::Health => {
                 let by_port = (SortBy::Port, false);
                 let (by, reverse) = if self.screen == Screen::Tunnels { self.sort } else { by_port };
@@ -391,10 +419,21 @@ impl State {
         self.settle();
     }
 
+    /// The ids of the incidents shown.
+    fn incident_ids(&self) -> Vec<&str> {
+        let all = self.live.incidents();
+        self.incident_rows.iter().filter_map(|n| all.get(*n)).map(|i| i.id.as_str()).collect()
+    }
+
     /// Cursors within their rows, and on the screen.
     pub(crate) fn settle(&mut self) {
         let height = self.list_height();
         match self.screen {
+            Screen::Triage => {
+                let mut cursor = std::mem::take(&mut self.triage);
+                cursor.settle(&self.incident_ids(), height);
+                self.triage = cursor;
+            }
             Screen::Tunnels => self.tunnels.settle(&self.tunnel_rows, height),
             Screen::Health => self.health.settle(&self.health_rows, height),
             Screen::Sessions => self.sessions.settle(&self.session_rows, height),

@@ -121,6 +121,7 @@ fn go(state: &mut State, screen: Screen) {
     state.screen = screen;
     state.detail = false;
     state.detail_scroll = 0;
+    state.from_triage = false;
     state.resort();
 }
 
@@ -150,7 +151,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         }
         Cmd::Back => back(state),
         Cmd::Filter if state.screen == Screen::Ports => {
-            say(state, Tone::Info, "the grid shows every port; filter the tunnels (1) instead");
+            say(state, Tone::Info, "the grid shows every port; filter the tunnels (2) instead");
         }
         Cmd::Filter => {
             let before = state.filter().map(|f| f.text.clone()).unwrap_or_default();
@@ -185,7 +186,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::CopyCommand => copy(state, shell_command(state), out),
         Cmd::Write => act::write_mode(state, !state.writable(), out),
         Cmd::Help => state.dialog = Some(Dialog::Help { scroll: 0 }),
-        Cmd::Quit if state.detail => state.detail = false,
+        Cmd::Quit if state.detail => back(state),
         Cmd::Quit => out.push(Effect::Quit),
         Cmd::Interrupt if state.interrupt_until.is_some_and(|t| t > state.now) => out.push(Effect::Quit),
         Cmd::Interrupt => {
@@ -216,6 +217,7 @@ fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
     }
     let height = state.list_height();
     match state.screen {
+        Screen::Triage => state.triage.go(step, state.incident_rows.len()),
         Screen::Tunnels => state.tunnels.go(step, &state.tunnel_rows, height),
         Screen::Health => state.health.go(step, &state.health_rows, height),
         Screen::Sessions => state.sessions.go(step, &state.session_rows, height),
@@ -303,15 +305,20 @@ fn open(state: &mut State) {
             state.detail_scroll = 0;
         }
         Screen::Tunnels | Screen::Health => {}
-        Screen::Audit | Screen::Sessions | Screen::Ports => {
+        Screen::Triage | Screen::Audit | Screen::Sessions | Screen::Ports => {
+            let home = state.screen == Screen::Triage;
             let host = match state.screen {
+                Screen::Triage => state.selected_incident().and_then(|i| i.blast.hosts.first().cloned()),
                 Screen::Audit => state.selected_event().and_then(|r| r.event.context.host.clone()),
                 _ => state.selected_session().and_then(|s| s.name.parse().ok()),
             };
             let of_host = || state.live.tunnels.values().find(|r| Some(r.host()) == host.as_ref()).map(|r| r.port());
             let port = state.selected_port().filter(|p| state.row(*p).is_some()).or_else(of_host);
             match port {
-                Some(port) => jump(state, port),
+                Some(port) => {
+                    jump(state, port);
+                    state.from_triage = home;
+                }
                 None => say(state, Tone::Info, "no tunnel or lease belongs to this"),
             }
         }
@@ -337,7 +344,9 @@ fn pane(state: &mut State) {
 }
 
 fn back(state: &mut State) {
-    if state.detail {
+    if state.detail && state.from_triage {
+        go(state, Screen::Triage);
+    } else if state.detail {
         state.detail = false;
     } else if state.message.is_some() {
         state.message = None;
@@ -356,6 +365,7 @@ fn search(state: &mut State, forward: bool) {
     }
     let height = state.list_height();
     let (len, here) = match state.screen {
+        Screen::Triage => (state.incident_rows.len(), state.triage.selected),
         Screen::Tunnels => (state.tunnel_rows.len(), state.tunnels.index(&state.tunnel_rows)),
         Screen::Health => (state.health_rows.len(), state.health.index(&state.health_rows)),
         Screen::Sessions => (state.session_rows.len(), state.sessions.index(&state.session_rows)),
@@ -370,6 +380,10 @@ fn search(state: &mut State, forward: bool) {
             row.is_some_and(|row| filter.matches(&TunnelRow { row, live: &state.live, now }))
         };
         match state.screen {
+            Screen::Triage => {
+                let incident = state.incident_rows.get(*i).and_then(|n| state.live.incidents().get(*n));
+                incident.is_some_and(|x| filter.matches(x))
+            }
             Screen::Tunnels => tunnel(&state.tunnel_rows),
             Screen::Health => tunnel(&state.health_rows),
             Screen::Sessions => {
@@ -387,6 +401,7 @@ fn search(state: &mut State, forward: bool) {
     };
     match (found, state.screen) {
         (None, _) => say(state, Tone::Info, format!("nothing matches {}", state.last_search)),
+        (Some(i), Screen::Triage) => state.triage.select(i),
         (Some(i), Screen::Tunnels) => state.tunnels.select(i, &state.tunnel_rows, height),
         (Some(i), Screen::Health) => state.health.select(i, &state.health_rows, height),
         (Some(i), Screen::Sessions) => state.sessions.select(i, &state.session_rows, height),
@@ -415,6 +430,7 @@ fn value(state: &State) -> Option<String> {
         return Some(line.to_owned());
     }
     match state.screen {
+        Screen::Triage => state.selected_incident().map(|i| i.evidence.clone()),
         Screen::Tunnels | Screen::Health | Screen::Ports => {
             let port = state.selected_port()?;
             let bound = state.row(port).and_then(|r| r.view.listen.first());
@@ -428,6 +444,10 @@ fn value(state: &State) -> Option<String> {
 /// What `Y` copies.
 fn shell_command(state: &State) -> Option<String> {
     match state.screen {
+        Screen::Triage => {
+            let incident = state.selected_incident()?;
+            incident.next.iter().find_map(|n| n.run.clone()).or_else(|| Some("portreeve triage".to_owned()))
+        }
         Screen::Tunnels | Screen::Health | Screen::Ports => {
             let port = state.selected_port()?;
             Some(match state.row(port) {

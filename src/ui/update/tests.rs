@@ -12,6 +12,60 @@ fn message(s: &State) -> &str {
 }
 
 #[test]
+fn enter_on_an_incident_goes_to_its_first_tunnel_and_esc_comes_back() {
+    let mut s = home((80, 24), incidents());
+    assert_eq!(s.screen, Screen::Triage, "home");
+    keys(&mut s, "j\r");
+    assert_eq!((s.screen, s.tunnels.selected, s.detail), (Screen::Tunnels, Some(port(20101)), true));
+    keys(&mut s, "\x1b");
+    assert_eq!((s.screen, s.triage.selected, s.detail), (Screen::Triage, Some(1), false));
+    keys(&mut s, "\rq");
+    assert_eq!(s.screen, Screen::Triage, "q as well");
+    // From the list itself Esc does not lead there.
+    keys(&mut s, "2\r\x1b");
+    assert_eq!(s.screen, Screen::Tunnels);
+}
+
+#[test]
+fn the_selection_stays_on_its_incident_when_others_come_and_go() {
+    let mut s = home((80, 24), incidents());
+    keys(&mut s, "jj");
+    let what = |s: &State| s.selected_incident().map(|i| i.cause.clone());
+    assert_eq!(what(&s).as_deref(), Some("host-restarts"));
+    let mut d = delta();
+    d.incidents = Some(incidents().split_off(2));
+    push(&mut s, d.clone());
+    assert_eq!((what(&s).as_deref(), s.triage.selected), (Some("host-restarts"), Some(0)));
+    push(&mut s, delta());
+    assert_eq!(what(&s).as_deref(), Some("host-restarts"), "a delta without them changes nothing");
+    d.incidents = Some(vec![]);
+    push(&mut s, d);
+    assert_eq!(what(&s), None);
+    assert!(keys(&mut s, "\rjkG").is_empty(), "nothing there to open");
+}
+
+#[test]
+fn incidents_are_filtered_by_cause_and_words_and_their_command_is_copied() {
+    let mut s = home((80, 24), incidents());
+    keys(&mut s, "/cause=host-*\r");
+    assert_eq!((s.incident_rows.len(), s.hidden()), (2, 2));
+    keys(&mut s, "\x1b/path lost\r");
+    assert_eq!(s.incident_rows.len(), 1);
+    keys(&mut s, "\x1b");
+    let [Effect::Copy(run)] = &keys(&mut s, "ggY")[..] else { panic!() };
+    assert!(run.starts_with("portreeve audit --host"), "{run}");
+}
+
+#[test]
+fn a_revoke_from_triage_is_of_the_incidents_first_host_by_name() {
+    let mut s = home((80, 24), incidents());
+    s.write_until = Some(s.write_end());
+    let effects = keys(&mut s, "xiot-77\r");
+    let [Effect::Send(_, Request::Act(Action::Revoke { target, .. }))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*target, BlockTarget::Host("iot-77".parse().unwrap()));
+}
+
+#[test]
 fn the_selection_follows_its_port_when_rows_come_above_it() {
     let mut s = console((80, 24));
     keys(&mut s, "jj");
@@ -152,7 +206,7 @@ fn rates_come_from_what_was_counted_between_two_pictures() {
 #[test]
 fn scrolling_past_the_oldest_event_asks_for_older_ones_once() {
     let mut s = console((80, 24));
-    let effects = keys(&mut s, "4gg");
+    let effects = keys(&mut s, "5gg");
     let [Effect::Send(id, Request::Audit(q))] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(q.before, Some(Seq(101)));
     let id = *id;
@@ -180,7 +234,7 @@ fn events_left_out_of_a_delta_are_fetched() {
 #[test]
 fn enter_in_the_audit_goes_to_the_tunnel_past_a_filter_that_hides_it() {
     let mut s = console((80, 24));
-    keys(&mut s, "/team=pay\r4kk");
+    keys(&mut s, "/team=pay\r5kk");
     keys(&mut s, "/seq=105\r\r");
     assert_eq!((s.screen, s.tunnels.selected, s.detail), (Screen::Tunnels, Some(port(20201)), true));
 }
@@ -188,7 +242,7 @@ fn enter_in_the_audit_goes_to_the_tunnel_past_a_filter_that_hides_it() {
 #[test]
 fn the_cursor_of_the_grid_goes_by_port_across_lines_and_teams() {
     let mut s = console((80, 24));
-    keys(&mut s, "2");
+    keys(&mut s, "3");
     assert_eq!(s.port_cursor, Some(port(20200)));
     keys(&mut s, "l");
     assert_eq!(s.port_cursor, Some(port(20201)));
@@ -209,7 +263,7 @@ fn assign_move_and_release_say_what_they_mean() {
         Some(Effect::Send(_, Request::Act(a))) => a,
         e => panic!("{e:?}"),
     };
-    let a = act(keys(&mut s, "2fapay-s\t\tssh\tnew site\r"));
+    let a = act(keys(&mut s, "3fapay-s\t\tssh\tnew site\r"));
     let assigned = Action::Assign {
         host: "pay-spare".parse().unwrap(),
         port: Some(port(20203)),
@@ -287,7 +341,7 @@ fn an_open_detail_knows_its_visitors_and_asks_again_only_when_something_moved() 
 #[test]
 fn the_audit_takes_new_events_in_without_filtering_the_old_ones_anew() {
     let mut s = console((80, 24));
-    keys(&mut s, "4/event=auth.failure\r");
+    keys(&mut s, "5/event=auth.failure\r");
     assert_eq!(s.audit_ids, [Seq(106)]);
     let mut d = delta();
     d.events = vec![auth_failure(107, t0()), record_of_daemon(108)];

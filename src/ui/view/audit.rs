@@ -1,4 +1,4 @@
-//! Screen 4: the journal as it is written, and back in time.
+//! Screen 5: the journal as it is written, and back in time.
 
 use super::canvas::Canvas;
 use super::table::{self, Column, Rows, col, num};

@@ -170,12 +170,25 @@ fn counts(c: &Canvas<'_>, words: bool) -> Vec<Span> {
 }
 
 fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
+    let alarms = crate::triage::alarms(c.state.live.incidents());
     let mut x = area.x;
     for (n, screen) in (1..).zip(Screen::ALL) {
         let here = screen == c.state.screen;
-        let style = if here { c.pal.selection } else { c.pal.dim };
-        let label = if here { format!("[{n} {}]", screen.word()) } else { format!(" {n} {} ", screen.word()) };
-        x = c.put(area, x, y, &label, style);
+        let alarmed = screen == Screen::Triage && alarms > 0;
+        let style = match here {
+            true => c.pal.selection,
+            false if alarmed => c.pal.bad,
+            false => c.pal.dim,
+        };
+        let word = if alarmed { format!("triage!{alarms}") } else { screen.word().to_owned() };
+        // Brackets take the place of spaces, and where there is little room one space has to do between two.
+        let tight = area.width < 100;
+        let label = match here {
+            true => format!("[{n} {word}]"),
+            false if tight => format!("{n} {word}"),
+            false => format!(" {n} {word} "),
+        };
+        x = c.put(area, x + u16::from(tight), y, &label, style);
     }
     let room = usize::from(area.right().saturating_sub(x));
     let total = |spans: &[Span]| spans.iter().map(|(s, _)| text::width(s)).sum::<usize>();

@@ -1,4 +1,4 @@
-//! Screen 3: what the checks say.
+//! Screen 4: what the checks say.
 
 use super::canvas::{Canvas, Span};
 use super::table::{self, Column, Rows, col, num};

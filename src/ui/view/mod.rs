@@ -10,6 +10,7 @@ mod help;
 mod ports;
 mod sessions;
 mod table;
+mod triage;
 mod tunnels;
 
 use super::state::{Screen, State};
@@ -45,6 +46,7 @@ pub(crate) fn draw(state: &State) -> Drawn {
     } else {
         let body = frame::around(&mut c, whole, plan);
         match state.screen {
+            Screen::Triage => triage::draw(&mut c, body, plan),
             Screen::Tunnels => tunnels::draw(&mut c, body, plan),
             Screen::Ports => ports::draw(&mut c, body),
             Screen::Health => health::draw(&mut c, body, plan),

@@ -1,4 +1,4 @@
-//! Screen 2: every port of every team.
+//! Screen 3: every port of every team.
 
 use super::canvas::{Canvas, Span};
 use crate::model::Port;

@@ -1,4 +1,4 @@
-//! Screen 5: who is connected.
+//! Screen 6: who is connected.
 
 use super::canvas::Canvas;
 use super::table::{self, Column, Rows, col, num};

@@ -38,6 +38,58 @@ fn lines(b: &Buffer) -> Vec<String> {
 }
 
 #[test]
+fn triage_80x24_has_the_evidence_and_what_to_do_below() {
+    assert_snapshot!(show(&home((80, 24), incidents())));
+}
+
+#[test]
+fn triage_140x40_has_them_beside_the_list() {
+    let mut s = home((140, 40), incidents());
+    keys(&mut s, "jj");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn triage_40x10_is_a_list_and_the_evidence() {
+    assert_snapshot!(show(&home((40, 10), incidents())));
+}
+
+#[test]
+fn triage_with_nothing_wrong_says_so() {
+    let mut s = home((80, 24), vec![]);
+    assert_snapshot!(show(&s));
+    for size in [(40, 10), (20, 5), (140, 40)] {
+        update::resize(&mut s, size);
+        assert!(show(&s).contains("✓ all well"), "{size:?}: {}", show(&s));
+    }
+    // But not of what is not known, nor of what was once.
+    update::link(&mut s, LinkEvent::Down("gone".into()));
+    assert!(!show(&s).contains("✓ all well") && show(&s).contains("when the daemon was last heard"));
+    let mut snap = snapshot();
+    snap.incidents = None;
+    update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
+    assert!(show(&s).contains("too old for triage"), "{}", show(&s));
+}
+
+#[test]
+fn triage_is_complete_without_colours_and_in_ascii() {
+    let mut s = blank((80, 24), Depth::Mono, false);
+    let mut all = incidents();
+    // Names are the hosts' own; the painter replaces them.
+    all[2].what = "host".into();
+    update::link(&mut s, LinkEvent::Up(alice(Role::Viewer)));
+    update::link(
+        &mut s,
+        LinkEvent::Push(Push::Snapshot(crate::control::protocol::Snapshot { incidents: Some(all), ..snapshot() })),
+    );
+    let shown = show(&s);
+    assert!(shown.is_ascii(), "{shown}");
+    for word in ["x down", "! warning", ". note"] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+}
+
+#[test]
 fn tunnels_80x24() {
     assert_snapshot!(show(&console((80, 24))));
 }
@@ -115,7 +167,7 @@ fn a_message_that_is_cut_is_whole_in_messages() {
 fn a_key_that_acts_on_another_screen_says_which() {
     let mut s = writable((80, 24));
     keys(&mut s, "m");
-    assert!(show(&s).contains("move is done on the ports screen (2), or with :move FROM [TO]"), "{}", show(&s));
+    assert!(show(&s).contains("move is done on the ports screen (3), or with :move FROM [TO]"), "{}", show(&s));
 }
 
 #[test]
@@ -135,35 +187,35 @@ fn the_filter_and_the_number_of_hidden_rows_stay_visible() {
 #[test]
 fn ports_80x24() {
     let mut s = console((80, 24));
-    keys(&mut s, "2jjll");
+    keys(&mut s, "3jjll");
     assert_snapshot!(show(&s));
 }
 
 #[test]
 fn health_80x24() {
     let mut s = console((80, 24));
-    keys(&mut s, "3");
+    keys(&mut s, "4");
     assert_snapshot!(show(&s));
 }
 
 #[test]
 fn health_140x40() {
     let mut s = console((140, 40));
-    keys(&mut s, "3j");
+    keys(&mut s, "4j");
     assert_snapshot!(show(&s));
 }
 
 #[test]
 fn audit_80x24_follows_and_marks_failed_sign_ins() {
     let mut s = console((80, 24));
-    keys(&mut s, "4");
+    keys(&mut s, "5");
     assert_snapshot!(show(&s));
 }
 
 #[test]
 fn audit_paused_says_how_many_are_new() {
     let mut s = console((80, 24));
-    keys(&mut s, "4k");
+    keys(&mut s, "5k");
     push(&mut s, {
         let mut d = delta();
         d.events = vec![auth_failure(107, t0()), auth_failure(108, t0())];
@@ -178,7 +230,7 @@ fn audit_paused_says_how_many_are_new() {
 #[test]
 fn sessions_140x40() {
     let mut s = console((140, 40));
-    keys(&mut s, "5");
+    keys(&mut s, "6");
     assert_snapshot!(show(&s));
 }
 
@@ -202,7 +254,7 @@ fn mono_and_ascii_are_complete() {
         s.name = "host".into();
     }
     update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
-    for screen in ["1", "2", "3", "4", "5", "?", "\x1b1\r"] {
+    for screen in ["1", "2", "3", "4", "5", "6", "?", "\x1b2\r"] {
         keys(&mut s, screen);
         let shown = show(&s);
         assert!(shown.is_ascii(), "{screen}: {shown}");
@@ -277,7 +329,7 @@ fn reconnect_asks_yes_or_no() {
 #[test]
 fn assign_completes_known_hosts() {
     let mut s = writable((80, 24));
-    keys(&mut s, "2fapay");
+    keys(&mut s, "3fapay");
     assert_snapshot!(show(&s));
 }
 
@@ -335,7 +387,7 @@ fn of_ten_thousand_rows_only_those_on_the_screen_are_made() {
     let mut snap = snapshot();
     snap.tunnels = (10_000..20_000).map(|n| tunnel(n, &format!("host-{n}"), "pay", "ssh", TunnelState::Up)).collect();
     update::link(&mut s, LinkEvent::Push(Push::Snapshot(snap)));
-    for screen in ["1", "G", "3", "G"] {
+    for screen in ["2", "G", "4", "G"] {
         keys(&mut s, screen);
         assert!(draw(&s).rows <= 24, "{screen}");
     }
@@ -345,7 +397,7 @@ fn of_ten_thousand_rows_only_those_on_the_screen_are_made() {
 
 fn any_key() -> impl Strategy<Value = String> {
     prop_oneof![
-        8 => "[1-5jkhlgGnNsSttyYpfWxcumar/:? ]",
+        8 => "[1-6jkhlgGnNsSttyYpfWxcumar/:? ]",
         2 => "[a-z가-힣=!>*0-9]{1,3}",
         2 => prop::sample::select(vec![
             "\r", "\x1b", "\t", "\x7f", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F",
@@ -363,6 +415,8 @@ enum Step {
     Down,
     Up,
     Agree,
+    /// So many incidents.
+    Wrong(usize),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -375,6 +429,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Down),
         1 => Just(Step::Up),
         1 => Just(Step::Agree),
+        1 => (0..5_usize).prop_map(Step::Wrong),
     ]
 }
 
@@ -401,6 +456,11 @@ proptest! {
                 Step::Up => {
                     update::link(&mut s, LinkEvent::Up(alice(Role::Admin)));
                     update::link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
+                }
+                Step::Wrong(n) => {
+                    let mut d = delta();
+                    d.incidents = Some(incidents().into_iter().rev().take(n).collect());
+                    push(&mut s, d);
                 }
                 Step::Agree => s.write_until = Some(s.write_end()),
             }

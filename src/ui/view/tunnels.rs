@@ -1,4 +1,4 @@
-//! Screen 1: every tunnel and lease.
+//! Screen 2: every tunnel and lease.
 
 use super::canvas::{Canvas, Span};
 use super::detail;
@@ -74,7 +74,7 @@ pub(super) fn split(area: Rect, plan: Plan) -> (Rect, Option<Rect>) {
 }
 
 /// The line that brings up a first tunnel: nothing left or right of it, so that it can be copied as it stands.
-fn intro(c: &mut Canvas<'_>, area: Rect) -> Rect {
+pub(super) fn intro(c: &mut Canvas<'_>, area: Rect) -> Rect {
     let lines = c.state.intro_lines();
     if lines.is_empty() {
         return area;
