@@ -44,6 +44,16 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+impl Drop for Inner {
+    /// The thread, which may sleep over what it has, learns that nobody is left.
+    fn drop(&mut self) {
+        drop(self.orders.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            thread.thread().unpark();
+        }
+    }
+}
+
 /// What the thread and the handles both see.
 pub(super) struct Shared {
     /// Records given and not yet written.

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast::Receiver;
 
 pub(super) const PACE: Pace = Pace { group: Duration::from_millis(5), retry: Duration::from_millis(20) };
@@ -143,13 +143,21 @@ async fn closing_writes_what_waits_and_refuses_what_comes_after() {
 
 #[test]
 fn dropping_the_last_handle_writes_what_waits() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open_on(dir.path(), RealDisk, Pace { group: Duration::from_secs(3600), ..PACE }).unwrap();
-    let mut live = journal.subscribe();
-    journal.record(event("a"));
-    drop(journal);
-    assert_eq!(live.blocking_recv().unwrap().seq, Seq(1));
-    assert_holds(dir.path(), 1);
+    // At whatever moment of the thread's sleep it comes.
+    for round in 0..50 {
+        let dir = tempfile::tempdir().unwrap();
+        let journal =
+            Journal::open_on(dir.path(), RealDisk, Pace { group: Duration::from_secs(3600), ..PACE }).unwrap();
+        let mut live = journal.subscribe();
+        journal.record(event("a"));
+        let until = Instant::now() + Duration::from_micros(20 * round);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        drop(journal);
+        assert_eq!(live.blocking_recv().unwrap().seq, Seq(1));
+        assert_holds(dir.path(), 1);
+    }
 }
 
 #[test]
