@@ -442,7 +442,8 @@ mod tests {
 
     #[test]
     fn times_are_ages_days_or_moments() {
-        let hour = crate::model::now() - when("1h").unwrap();
+        let ago = when("1h").unwrap();
+        let hour = crate::model::now() - ago;
         assert!((3_600..3_610).contains(&hour.num_seconds()));
         assert_eq!(when("2026-01-31").unwrap().to_rfc3339(), "2026-01-31T00:00:00+00:00");
         assert_eq!(when("2026-01-31T09:00:00+09:00").unwrap(), when("2026-01-31").unwrap());
