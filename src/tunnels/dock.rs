@@ -142,8 +142,7 @@ struct Visit {
     visitor: Arc<Visitor>,
     began: Instant,
     open: bool,
-    /// It ended in order.
-    clean: bool,
+    /// Why it ended; none when it ended in order.
     reason: Option<String>,
 }
 
@@ -175,7 +174,6 @@ impl Visit {
             visitor,
             began: Instant::now(),
             open: false,
-            clean: false,
             reason: None,
         }
     }
@@ -256,8 +254,7 @@ impl Visit {
         let terms = Terms { limits: &limits, stall, vital: &self.tunnel.session.vital, slows: &slows };
         let end = relay(&mut stream.stream, &mut reader, &writer, tallies, &terms).await;
         self.reason = end.sentence();
-        stream.clean = matches!(end, End::Finished | End::HostClosed);
-        self.clean = stream.clean;
+        stream.clean = self.reason.is_none();
         drop(stream);
         drop(self);
         // Apart, so that the visit is over for everyone while the host takes its time to close its side.
@@ -270,7 +267,7 @@ impl Drop for Visit {
     fn drop(&mut self) {
         self.tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.visitor.id);
         if self.open {
-            if !self.clean {
+            if self.reason.is_some() {
                 self.tunnel.note_cut();
             }
             if self.reason.as_deref() == Some("cut") {
