@@ -44,13 +44,24 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Drop for Inner {
-    /// The thread, which may sleep over what it has, learns that nobody is left.
-    fn drop(&mut self) {
-        drop(self.orders.get_mut().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner) {
+impl Inner {
+    /// The thread sleeps over what nobody waits for.
+    fn wake(&self) {
+        if let Some(thread) = lock(&self.thread).as_ref() {
             thread.thread().unpark();
         }
+    }
+
+    /// The thread, which may sleep over what it has, learns that nothing more comes.
+    fn end(&self) {
+        drop(self.orders.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.wake();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -210,16 +221,9 @@ impl Journal {
             orders.as_ref().ok_or(AuditError::Stopped)?.send(order).map_err(|_| AuditError::Stopped)?;
         }
         if urgent {
-            self.wake();
+            self.inner.wake();
         }
         Ok(())
-    }
-
-    /// The thread sleeps over what nobody waits for.
-    fn wake(&self) {
-        if let Some(thread) = lock(&self.inner.thread).as_ref() {
-            thread.thread().unpark();
-        }
     }
 
     /// Returns when everything recorded before is on the disk, with the last number.
@@ -300,8 +304,7 @@ impl Journal {
     /// # Errors
     /// [`AuditError::Unwritable`] when records could not be written and are lost (they are in the operational log).
     pub fn close(&self) -> Result<(), AuditError> {
-        drop(self.inner.orders.write().unwrap_or_else(PoisonError::into_inner).take());
-        self.wake();
+        self.inner.end();
         let Some(thread) = lock(&self.inner.thread).take() else { return Ok(()) };
         thread.join().map_err(|_| AuditError::Stopped)?;
         match (self.inner.shared.lost.load(Ordering::Relaxed), lock(&self.inner.shared.failure).as_ref()) {
