@@ -9,9 +9,7 @@ use crate::model::{
 };
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-
-/// Processor time in `/proc` is counted in hundredths of a second on Linux, whatever the kernel's own clock is.
-const TICKS_PER_S: f64 = 100.0;
+use std::time::Duration;
 
 impl Desk {
     /// What this person may see. The counters of live tunnels are read now, not taken from the board, which is brought
@@ -114,10 +112,6 @@ fn process(started: Time) -> ProcessMetrics {
         let line = status.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
         line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
     };
-    // The name in brackets may hold anything, so the fields are counted from behind it: the 14th and 15th of all.
-    let stat = read("stat");
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
     let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap_or((0, 0));
     // The descriptor that reads the folder is among those it counts.
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |d| d.count().saturating_sub(1));
@@ -128,9 +122,18 @@ fn process(started: Time) -> ProcessMetrics {
         open_fds: open as u64,
         max_fds: soft,
         threads: field("Threads"),
-        #[allow(clippy::cast_precision_loss)] // hundredths of a second, for centuries
-        cpu_seconds: ticks as f64 / TICKS_PER_S,
+        cpu_seconds: cpu_time().as_secs_f64(),
     }
+}
+
+/// Processor time of this process so far, user and system; zero where the kernel does not tell.
+pub(crate) fn cpu_time() -> Duration {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |u| {
+        let us = (u.user_time() + u.system_time()).num_microseconds();
+        Duration::from_micros(u64::try_from(us).unwrap_or(0))
+    })
 }
 
 #[cfg(test)]

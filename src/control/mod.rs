@@ -6,7 +6,7 @@ pub mod client;
 pub mod codec;
 pub mod desk;
 mod explain;
-mod metrics;
+pub(crate) mod metrics;
 pub mod protocol;
 pub mod server;
 pub mod sight;

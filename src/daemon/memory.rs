@@ -7,6 +7,7 @@
 //! What a busy time leaves behind is given back when it is over: buffers of transfers, and the holes that thousands of key
 //! exchanges leave among the sessions that stay.
 
+use crate::control::metrics::cpu_time;
 use std::time::Duration;
 
 /// How often the daemon looks at how busy it was.
@@ -75,16 +76,6 @@ impl Swing {
         let was = std::mem::replace(&mut self.busy, share > BUSY);
         was && !self.busy
     }
-}
-
-/// Processor time of this process so far, user and system.
-fn cpu_time() -> Duration {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike;
-    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |u| {
-        let us = (u.user_time() + u.system_time()).num_microseconds();
-        Duration::from_micros(u64::try_from(us).unwrap_or(0))
-    })
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
