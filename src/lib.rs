@@ -1,7 +1,7 @@
 //! portreeve: an SSH bastion that carries reverse tunnels itself, and the console that shows and commands them.
 //!
 //! The folders are floors; each imports only from those above it in this list:
-//! `model`, `config`, `audit`, `store`, `tunnels`, `triage`, `health`, `server`, `control`, `ui`, `cli`, `daemon`.
+//! `wait`, `model`, `config`, `audit`, `store`, `tunnels`, `triage`, `health`, `server`, `control`, `ui`, `cli`, `daemon`.
 
 pub mod audit;
 pub mod cli;
@@ -16,3 +16,4 @@ pub mod store;
 pub mod triage;
 pub mod tunnels;
 pub mod ui;
+mod wait;

@@ -8,6 +8,7 @@ use super::protocol::{
     ApiError, ClientFrame, Delta, ErrorCode, Identity, MAX_LINE, Push, Reply, Request, ServerFrame, Snapshot, VERSION,
 };
 use crate::model::{Revision, Seq, clean_line};
+use crate::wait::or_never;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -308,13 +309,6 @@ impl Subscription {
     }
 }
 
-async fn ready(subscription: &mut Option<Subscription>) {
-    match subscription {
-        Some(s) => s.ready().await,
-        None => std::future::pending().await,
-    }
-}
-
 async fn write_loop<W: AsyncWrite + Unpin>(
     mut write: W,
     mut replies: mpsc::Receiver<Out>,
@@ -335,7 +329,7 @@ async fn write_loop<W: AsyncWrite + Unpin>(
                 }
                 Some(Out::Close) | None => break,
             },
-            () = ready(&mut subscription) => {
+            () = or_never(subscription.as_mut().map(Subscription::ready)) => {
                 match subscription.as_mut().and_then(|s| s.take(&who, api.as_ref())) {
                     Some(push) => push_line(push),
                     None => continue,

@@ -1,6 +1,7 @@
 //! A host of the demo: what `ssh -N -R` does.
 
 use super::cast::Part;
+use crate::wait::or_never;
 use russh::client::{self, ChannelOpenHandle, Msg, Session};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
@@ -83,15 +84,9 @@ async fn session(
         ssh.disconnect(Disconnect::ByApplication, "forward refused", "en").await?;
         return Ok(Outcome::Refused);
     }
-    let stay = async {
-        match stay {
-            Some(t) => tokio::time::sleep(t).await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         ended = &mut ssh => ended.map(|()| Outcome::Ended),
-        () = stay => {
+        () = or_never(stay.map(tokio::time::sleep)) => {
             ssh.disconnect(Disconnect::ByApplication, "the demo's flapping host", "en").await?;
             Ok(Outcome::Ended)
         }

@@ -9,6 +9,7 @@ use crate::audit::{Actor, Event, What};
 use crate::config::{Config, HealthConfig};
 use crate::model::{CheckKind, HealthView, LinkLayer, Verdict, clean_line, now};
 use crate::tunnels::{CheckFailure, Registry, Tunnel, TunnelOrder};
+use crate::wait::or_never;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -61,18 +62,10 @@ async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>, turn: Instan
         };
         let checked = Instant::now();
         tokio::select! {
-            () = sleep(pause) => {}
+            () = or_never(pause.map(tokio::time::sleep)) => {}
             () = async { tunnel.recheck.notified().await; tokio::time::sleep_until(checked + LEAST_PAUSE).await } => {}
             () = tunnel.closed() => return,
         }
-    }
-}
-
-/// For ever where there is nothing to wait for.
-async fn sleep(time: Option<Duration>) {
-    match time {
-        Some(t) => tokio::time::sleep(t).await,
-        None => std::future::pending().await,
     }
 }
 

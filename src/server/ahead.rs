@@ -122,9 +122,7 @@ impl ReadAhead {
         }
         Poll::Ready(Ok(()))
     }
-}
 
-impl ReadAhead {
     /// Ready when much has come, or when something has and more has not for too long.
     fn poll_worthwhile(&mut self, from: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ready = from.poll_read_ready(cx);

@@ -5,6 +5,7 @@
 //! most of what they cost. It stays behind this one, later, for a session in which ours is stuck in a queue.
 
 use crate::tunnels::{Session, Vital};
+use crate::wait::or_never;
 use russh::server::Handle;
 use std::future::Future;
 use std::pin::Pin;
@@ -61,13 +62,8 @@ impl Pulse {
 
     /// The answer has come; never, while nothing is asked.
     pub(super) async fn answered(&mut self) {
-        match self.asking.as_mut() {
-            Some(asking) => {
-                let _ = asking.await;
-                self.asking = None;
-            }
-            None => std::future::pending().await,
-        }
+        let _ = or_never(self.asking.as_mut()).await;
+        self.asking = None;
     }
 }
 

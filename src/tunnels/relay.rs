@@ -7,6 +7,7 @@ use super::spill::{Backlog, CHUNK, SpillBudget};
 use super::taken::{LOOKS, Taken, VisitorWrite};
 use super::vital::Vital;
 use crate::config::RelayConfig;
+use crate::wait::or_never;
 use bytes::BytesMut;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -390,10 +391,7 @@ async fn already<R: HostReader>(from: &mut R) -> Option<FromHost> {
 }
 
 async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(t) => tokio::time::sleep_until(t).await,
-        None => std::future::pending().await,
-    }
+    or_never(at.map(tokio::time::sleep_until)).await;
 }
 
 /// Keeps the "waiting" counters equal to what one backlog holds, also when it is dropped half way.
