@@ -24,6 +24,14 @@ impl HostWriter for TestWriter {
     }
 }
 
+/// The host's side of a visit: what it sends goes into the first sender, what it is sent comes out of the last receiver.
+/// So many of its messages wait before it has to.
+fn host_side(queue: usize) -> (TestReader, mpsc::Sender<FromHost>, TestWriter, mpsc::Receiver<Option<Bytes>>) {
+    let (host_tx, host_rx) = mpsc::channel(queue);
+    let (up_tx, up_rx) = mpsc::channel(4);
+    (TestReader(host_rx), host_tx, TestWriter(up_tx), up_rx)
+}
+
 struct Rig {
     limits: RelayLimits,
     tally: Tally,
@@ -65,10 +73,7 @@ fn rig(memory: usize, spill: u64) -> Rig {
 async fn half_close_travels_both_ways_and_bytes_are_counted() {
     let rig = rig(1024, 1 << 20);
     let (mut near, mut far) = tokio::io::duplex(64);
-    let (host_tx, host_rx) = mpsc::channel(4);
-    let (up_tx, mut up_rx) = mpsc::channel(4);
-    let mut reader = TestReader(host_rx);
-    let writer = TestWriter(up_tx);
+    let (mut reader, host_tx, writer, mut up_rx) = host_side(4);
     let terms = rig.terms();
     let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms);
     let script = async {
@@ -96,10 +101,7 @@ async fn a_visitor_that_does_not_read_never_makes_the_host_wait_and_gets_every_b
     let rig = rig(1024, 8 << 20);
     let (mut near, mut far) = tokio::io::duplex(64);
     // A queue of one: if the relay stopped draining, this script would hang.
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let mut reader = TestReader(host_rx);
-    let writer = TestWriter(up_tx);
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let terms = rig.terms();
     let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms);
     let script = async {
@@ -124,10 +126,7 @@ async fn a_visitor_that_does_not_read_never_makes_the_host_wait_and_gets_every_b
 async fn a_visitor_without_progress_is_cut_after_the_stall_time() {
     let rig = rig(1024, 1 << 20);
     let (mut near, _far) = tokio::io::duplex(64);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let mut reader = TestReader(host_rx);
-    let writer = TestWriter(up_tx);
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let terms = rig.terms();
     let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms);
     let script = async {
@@ -157,9 +156,7 @@ async fn sip(far: &mut tokio::io::DuplexStream, piece: usize) -> usize {
 async fn a_visitor_that_reads_slowly_slows_its_session_beyond_the_cap_and_gets_every_byte() {
     let rig = rig(16 << 10, 256 << 10);
     let (mut near, mut far) = tokio::io::duplex(4096);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let (mut reader, writer) = (TestReader(host_rx), TestWriter(up_tx));
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let told = AtomicU64::new(0);
     let slows = |_| {
         told.fetch_add(1, Ordering::Relaxed);
@@ -201,9 +198,7 @@ async fn a_visitor_that_reads_slowly_slows_its_session_beyond_the_cap_and_gets_e
 async fn beyond_the_cap_a_visitor_that_stops_is_cut_within_the_window() {
     let rig = rig(16 << 10, 256 << 10);
     let (mut near, mut far) = tokio::io::duplex(4096);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let (mut reader, writer) = (TestReader(host_rx), TestWriter(up_tx));
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let terms = rig.terms();
     let run = async {
         let end = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms).await;
@@ -228,9 +223,7 @@ async fn beyond_the_cap_a_visitor_that_stops_is_cut_within_the_window() {
 async fn a_visitor_that_never_read_hardly_slows_anything() {
     let rig = rig(16 << 10, 256 << 10);
     let (mut near, _far) = tokio::io::duplex(4096);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let (mut reader, writer) = (TestReader(host_rx), TestWriter(up_tx));
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let terms = rig.terms();
     let run = async {
         let end = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms).await;
@@ -247,9 +240,7 @@ async fn a_visitor_that_never_read_hardly_slows_anything() {
 async fn a_hold_ends_with_its_session() {
     let rig = rig(16 << 10, 256 << 10);
     let (mut near, mut far) = tokio::io::duplex(4096);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let (mut reader, writer) = (TestReader(host_rx), TestWriter(up_tx));
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let terms = rig.terms();
     let run = async {
         let end = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms).await;
@@ -277,9 +268,7 @@ async fn a_hold_ends_with_its_session() {
 async fn the_end_comes_after_the_bytes_that_waited() {
     let rig = rig(1024, 8 << 20);
     let (mut near, mut far) = tokio::io::duplex(64);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, mut up_rx) = mpsc::channel(4);
-    let (mut reader, writer) = (TestReader(host_rx), TestWriter(up_tx));
+    let (mut reader, host_tx, writer, mut up_rx) = host_side(1);
     let terms = rig.terms();
     let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms);
     let script = async {
@@ -311,9 +300,7 @@ async fn the_end_comes_after_the_bytes_that_waited() {
 async fn a_visitor_that_leaves_gives_back_what_waited_for_it() {
     let rig = rig(1024, 8 << 20);
     let (mut near, far) = tokio::io::duplex(64);
-    let (host_tx, host_rx) = mpsc::channel(1);
-    let (up_tx, _up_rx) = mpsc::channel(4);
-    let (mut reader, writer) = (TestReader(host_rx), TestWriter(up_tx));
+    let (mut reader, host_tx, writer, _up_rx) = host_side(1);
     let terms = rig.terms();
     let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms);
     let script = async {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 /// Options of every client: nothing of this machine's configuration, agents or known hosts.
-const PLAIN: &[&str] = &[
+pub const PLAIN: &[&str] = &[
     "IdentitiesOnly=yes",
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",

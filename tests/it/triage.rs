@@ -58,6 +58,15 @@ fn wait_well(b: &Bastion) {
     assert_eq!(last.1, 0);
 }
 
+/// Nothing is wrong any more, and the console says so.
+#[track_caller]
+fn well_on_screen(b: &Bastion, mut c: Terminal) {
+    wait_well(b);
+    c.until_text("all well");
+    c.keys("q");
+    assert_eq!(c.wait_exit(), 0);
+}
+
 fn evidence(i: &Value) -> &str {
     i["evidence"].as_str().unwrap()
 }
@@ -101,10 +110,7 @@ fn a_stopped_client_is_a_silent_host_on_the_screen_and_leaves_when_it_is_back() 
     c.until_text("[1 triage");
     // Back: it leaves by itself, on the screen too.
     let _again = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
-    wait_well(&b);
-    c.until_text("all well");
-    c.keys("q");
-    assert_eq!(c.wait_exit(), 0);
+    well_on_screen(&b, c);
 }
 
 #[test]
@@ -132,10 +138,7 @@ fn a_client_whose_key_was_swapped_is_refused_for_its_key_on_the_screen() {
     std::fs::rename(&old, &key).unwrap();
     std::fs::remove_file(key.with_extension("pub")).unwrap();
     let _again = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
-    wait_well(&b);
-    c.until_text("all well");
-    c.keys("q");
-    assert_eq!(c.wait_exit(), 0);
+    well_on_screen(&b, c);
 }
 
 #[test]
