@@ -1,5 +1,6 @@
 //! The daemon: its configuration, its starts and ends, its figures.
 
+use super::common::bastion::keygen;
 use super::ports::Ports;
 use super::process::{Child, output, spawn};
 use super::tally::Tally;
@@ -76,12 +77,6 @@ pub struct Plan<'a> {
     pub teams: Vec<(&'a Ports, Vec<HostPorts>)>,
     /// `relay.stall_timeout`.
     pub stall: Duration,
-}
-
-fn keygen(path: &Path, comment: &str) -> String {
-    let mut c = Command::new("ssh-keygen");
-    assert!(c.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(path).status().unwrap().success());
-    std::fs::read_to_string(path.with_extension("pub")).unwrap().trim().to_owned()
 }
 
 /// Writes keys and configuration.

@@ -1,5 +1,6 @@
 //! Hosts: stock OpenSSH clients under something that starts them again.
 
+use super::common::ssh::PLAIN;
 use super::ledger::Place;
 use super::process::spawn;
 use super::world::World;
@@ -12,17 +13,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-/// Nothing of this machine's configuration, agents or known hosts.
-const PLAIN: &[&str] = &[
-    "IdentitiesOnly=yes",
-    "StrictHostKeyChecking=no",
-    "UserKnownHostsFile=/dev/null",
-    "GlobalKnownHostsFile=/dev/null",
-    "ControlPath=none",
-    "ConnectTimeout=20",
-    "BatchMode=yes",
-    "LogLevel=ERROR",
-];
 /// Between the end of a client and its next.
 const REDIAL: Duration = Duration::from_millis(400);
 
@@ -103,7 +93,7 @@ pub fn through(program: &str, key: &std::path::Path, port: u16) -> Command {
     let mut command = Command::new(program);
     command.env_remove("SSH_AUTH_SOCK").env_remove("DISPLAY");
     command.args(["-F", "none", "-p", &port.to_string(), "-i"]).arg(key);
-    for o in PLAIN {
+    for o in PLAIN.iter().chain(&["BatchMode=yes", "LogLevel=ERROR"]) {
         command.args(["-o", o]);
     }
     command

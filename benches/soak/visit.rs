@@ -19,6 +19,9 @@ use tokio::sync::Notify;
 const PATIENCE: Duration = Duration::from_secs(60);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+/// What a slow reader reads at least within the stall time. The kernel takes up to 128 KiB at once for one that reads
+/// little, and until that is read nothing shows that it does.
+const STEP: u64 = 160 * KIB;
 
 /// How a visitor reads.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +105,7 @@ pub fn plan(rng: &mut Rng, world: &World) -> Plan {
             Plan { kind: "service speaks and ends first", request, waits: true, ..base }
         }
         66..72 => {
-            let slow = (len / longest / 2 + 1).min(rate / 2);
+            let slow = (len / longest / 2 + 1).min(rate / 2).max(STEP / world.stall.as_secs().max(1));
             Plan {
                 kind: "slow reader",
                 request: Request { rate: rate * 4, ..request },
