@@ -3,6 +3,7 @@
 use super::exit::EXIT_CODES;
 use crate::audit::{AuditQuery, Outcome};
 use crate::control::actions::action;
+use crate::control::howto::Format;
 use crate::model::{BlockTarget, HostName, Port, Seq, SessionId, TeamName, Time, VisitorId};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -269,6 +270,20 @@ pub enum Verb {
         /// The port it would ask for; 0 or absent for any
         port: Option<u32>,
     },
+    /// How a host brings its tunnels up: the ssh line, an ssh_config, a systemd unit
+    ///
+    /// For its keys, ports and this bastion's address (`address` in [bastion] says how hosts reach it). What to mind is
+    /// said on standard error. With --json: {host, keys, address, port, forwards, host_keys, ssh, config, systemd,
+    /// known_hosts, remarks}.
+    #[command(name = "howto")]
+    HowTo {
+        /// A host (all its ports), a port, or a key's fingerprint (SHA256:…)
+        #[arg(value_name = "HOST|PORT", value_parser = BlockTarget::parse)]
+        of: BlockTarget,
+        /// ssh, config, systemd, known_hosts (the bastion's keys for the host)
+        #[arg(long, value_name = "FORM", default_value = "ssh", value_parser = format)]
+        format: Format,
+    },
     /// Where configuration and ledger disagree
     ///
     /// With --json: an array of findings. Exit code 1 when there are any.
@@ -387,6 +402,13 @@ fn long_help(id: &'static str) -> String {
         "{}.{role}\n\nWith --json: {{seq, summary, ok, lease, revocation}}, seq being the audit event's number.",
         help(id)
     )
+}
+
+fn format(s: &str) -> Result<Format, String> {
+    Format::ALL
+        .into_iter()
+        .find(|f| f.word() == s)
+        .ok_or_else(|| "write ssh, config, systemd or known_hosts".to_owned())
 }
 
 fn outcome(s: &str) -> Result<Outcome, String> {

@@ -342,7 +342,20 @@ fn bytes(n: u64) -> String {
 
 /// Settings that take effect at once. Taken apart field by field, so that a new field cannot be forgotten here.
 fn settings(c: &Config) -> Settings {
-    let Config { path: _, read_at: _, name, state_dir: _, ssh, control: _, audit: _, log: _, relay, health, .. } = c;
+    let Config {
+        path: _,
+        read_at: _,
+        name,
+        address,
+        state_dir: _,
+        ssh,
+        control: _,
+        audit: _,
+        log: _,
+        relay,
+        health,
+        ..
+    } = c;
     let super::SshConfig {
         listen: _,
         host_keys: _,
@@ -362,6 +375,7 @@ fn settings(c: &Config) -> Settings {
     let super::HealthConfig { interval, timeout, rise, fall } = health;
     vec![
         ("bastion.name", name.clone()),
+        ("bastion.address", address.as_ref().map_or_else(|| "where it listens".to_owned(), ToString::to_string)),
         ("ssh.ciphers", ciphers.as_ref().map_or_else(|| "what suits the processor".to_owned(), |c| list(c))),
         ("ssh.keepalive_interval", time(*keepalive_interval)),
         ("ssh.keepalive_count", keepalive_count.to_string()),

@@ -49,8 +49,14 @@ const fn required(name: &'static str) -> Key {
 }
 
 /// `[bastion]`.
-pub const BASTION: SectionKeys =
-    SectionKeys { title: "bastion", keys: &[words("name", "the machine's host name"), value("state", "\"state\"")] };
+pub const BASTION: SectionKeys = SectionKeys {
+    title: "bastion",
+    keys: &[
+        words("name", "the machine's host name"),
+        words("address", "where it listens, or else its name"),
+        value("state", "\"state\""),
+    ],
+};
 
 /// `[ssh]`.
 pub const SSH: SectionKeys = SectionKeys {

@@ -59,7 +59,7 @@ impl Config {
         }
         let config = {
             let section = reader::top(&report, document.get_ref());
-            let (name, state_dir) = sections::bastion(&report, section("bastion").as_ref(), &base);
+            let (name, address, state_dir) = sections::bastion(&report, section("bastion").as_ref(), &base);
             let ssh = sections::ssh(&report, section("ssh").as_ref(), &base);
             let control = sections::control(&report, section("control").as_ref(), &base, &state_dir);
             let audit = sections::audit(&report, section("audit").as_ref(), &base);
@@ -83,6 +83,7 @@ impl Config {
                 path: absolute,
                 read_at: crate::model::now(),
                 name,
+                address,
                 state_dir,
                 ssh,
                 control,

@@ -23,8 +23,8 @@ pub use diff::{Diff, HostChange, OperatorChange, Scope, SettingChange, TeamChang
 pub use lookup::account_of;
 pub use problem::{ConfigError, Problem};
 pub use schema::{
-    AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, Operator, Principal, RelayConfig,
-    Service, SshConfig, Team,
+    AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, Operator, Principal, Reach,
+    RelayConfig, Service, SshConfig, Team,
 };
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Config {
     pub read_at: Time,
     /// `[bastion] name`: shown in the console's corner; the machine's host name by default.
     pub name: String,
+    /// `[bastion] address`: how hosts reach it, where that is not what it listens on.
+    pub address: Option<Reach>,
     /// `[bastion] state`: folder of the ledger (`ledger.sqlite`) and the spill files.
     pub state_dir: PathBuf,
     /// `[ssh]`.
@@ -41,6 +43,25 @@ pub struct Config {
     pub keys: HashMap<String, Principal>,
     /// Whose each fixed port is, and the service's name.
     pub fixed_ports: HashMap<Port, (HostName, String)>,
+}
+
+/// How hosts reach the bastion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port; the one it listens on when absent.
+    pub port: Option<u16>,
+}
+
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
 }
 
 /// Who a key belongs to.

@@ -4,7 +4,7 @@ use super::cipher::{Cipher, cipher};
 use super::keys;
 use super::problem::{Report, Span};
 use super::reader::{Item, Table};
-use super::schema::{AuditConfig, ControlConfig, HealthConfig, LogConfig, RelayConfig, SshConfig};
+use super::schema::{AuditConfig, ControlConfig, HealthConfig, LogConfig, Reach, RelayConfig, SshConfig};
 use super::values;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,8 +17,12 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Name and state folder.
-pub(super) fn bastion<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Path) -> (String, PathBuf) {
+/// Name, address and state folder.
+pub(super) fn bastion<'a>(
+    report: &'a Report<'a>,
+    item: Option<&Item<'a>>,
+    base: &Path,
+) -> (String, Option<Reach>, PathBuf) {
     let table = Table::new(report, "bastion", place(item), item, &keys::BASTION);
     let given = table.item("name").and_then(|i| {
         let name = i.text("write the name in quotes")?;
@@ -37,7 +41,8 @@ pub(super) fn bastion<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base:
         let host = crate::model::clean(&host, 64);
         if host.is_empty() { "bastion".to_owned() } else { host }
     });
-    (name, table.path("state", base).unwrap_or_else(|| base.join("state")))
+    let address = table.item("address").and_then(|i| i.parsed("write the name or address in quotes", values::reach));
+    (name, address, table.path("state", base).unwrap_or_else(|| base.join("state")))
 }
 
 fn place(item: Option<&Item<'_>>) -> Span {

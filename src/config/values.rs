@@ -1,6 +1,7 @@
 //! The texts of single values: durations, sizes, networks, addresses. Each says what is wrong with it and what to write.
 
 use super::problem::Complaint;
+use super::schema::Reach;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -106,6 +107,30 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Complaint> {
     ))
 }
 
+/// `bastion.example.net`, `bastion.example.net:22`, `[2001:db8::1]:22`: a name or an address, and perhaps a port.
+pub(super) fn reach(text: &str) -> Result<Reach, Complaint> {
+    let remedy =
+        "write a name or an address, with a port where it is another one, such as \"bastion.example.net:2222\"";
+    let bad = || Complaint::new(format!("{text:?} is not how a host could reach the bastion"), remedy);
+    let trimmed = text.trim();
+    if let Ok(ip) = trimmed.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Ok(Reach { host: ip.to_string(), port: None });
+    }
+    if let Ok(a) = trimmed.parse::<SocketAddr>() {
+        return if a.port() == 0 { Err(bad()) } else { Ok(Reach { host: a.ip().to_string(), port: Some(a.port()) }) };
+    }
+    let (host, port) = match trimmed.split_once(':') {
+        Some((host, port)) => (host, Some(port.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(bad)?)),
+        None => (trimmed, None),
+    };
+    // What stands in other people's shells and files.
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if host.len() > 253 || !host.starts_with(char::is_alphanumeric) || !host.chars().all(plain) {
+        return Err(bad());
+    }
+    Ok(Reach { host: host.to_owned(), port })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +162,18 @@ mod tests {
         assert!(network("10.1.2.3/16").unwrap_err().remedy.contains("\"10.1.0.0/16\""));
         assert!(network("10.1.2.3").unwrap_err().remedy.contains("\"10.1.2.3/32\""));
         assert!(network("10.1.0.0/33").is_err());
+    }
+
+    #[test]
+    fn how_hosts_reach_the_bastion_is_a_name_or_an_address_and_perhaps_a_port() {
+        for good in ["bastion.example.net", "bastion.example.net:22", "203.0.113.7:2222", "[2001:db8::1]:22", "배스천"]
+        {
+            assert_eq!(reach(good).unwrap().to_string(), good);
+        }
+        assert_eq!(reach("[2001:db8::1]").unwrap().to_string(), "2001:db8::1");
+        for bad in ["", ":22", "b:", "b:0", "b:65536", "a b", "-oProxyCommand=x", "a;b", "user@b", "203.0.113.7:0"] {
+            assert!(reach(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

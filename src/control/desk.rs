@@ -33,6 +33,8 @@ pub struct Facts {
     pub ssh: Vec<SocketAddr>,
     /// The line that brings up a first tunnel.
     pub first_tunnel: Option<String>,
+    /// The bastion's public keys, in OpenSSH's form.
+    pub host_keys: Vec<String>,
     /// Connections that have not signed in, counted by the SSH server.
     pub unauthenticated: Arc<AtomicUsize>,
 }
@@ -177,6 +179,7 @@ impl Desk {
                 Ok(Reply::Triaged { at: now(), incidents: known.incidents.to_vec() })
             }
             Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
+            Request::HowTo { of } => self.howto(&who, &of).map(|h| Reply::HowTo(Box::new(h))),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
             Request::Audit(query) => self.audit(&who, query).await,
             Request::AuditVerify => self.verify().await,

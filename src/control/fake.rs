@@ -295,6 +295,7 @@ fn answer(
             rule: "fixed port of pay-db".to_owned(),
             steps: vec!["the key is pay-db's".to_owned()],
         }),
+        Request::HowTo { .. } => Reply::HowTo(Box::new(super::howto::tests::sample())),
         Request::Check => {
             Reply::Checked { findings: if good { vec![] } else { vec!["20100 is held twice".to_owned()] } }
         }

@@ -6,6 +6,7 @@ pub mod client;
 pub mod codec;
 pub mod desk;
 mod explain;
+pub mod howto;
 pub(crate) mod metrics;
 pub mod protocol;
 pub mod server;

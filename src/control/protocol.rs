@@ -4,6 +4,7 @@
 //! order. After [`Request::Subscribe`] the server pushes one [`Push::Snapshot`] and then [`Push::Delta`]s, at most ten a
 //! second and only when something changed; a client that reads slowly gets fewer and larger ones, never a backlog.
 
+use super::howto::HowTo;
 use crate::audit::{AuditQuery, Record};
 use crate::model::{
     BlockTarget, DaemonView, HostName, Incident, LeaseView, Metrics, Port, Revision, RevocationView, Role, Seq,
@@ -78,6 +79,11 @@ pub enum Request {
         who: String,
         /// The port it would ask for; 0 or absent for any.
         port: Option<u32>,
+    },
+    /// How a host brings its tunnels up: of a host, a key's host, or a port.
+    HowTo {
+        /// Whose.
+        of: BlockTarget,
     },
     /// Where configuration and ledger disagree.
     Check,
@@ -212,6 +218,8 @@ pub enum Reply {
     },
     /// To `Explain`.
     Explained(Explanation),
+    /// To `HowTo`.
+    HowTo(Box<HowTo>),
     /// To `Check`.
     Checked {
         /// Disagreements and doubts, a sentence each, with what to do. Empty when all is well.

@@ -160,7 +160,10 @@ impl Daemon {
         let _ = server.set(running);
 
         let first_tunnel = options.first_tunnel.zip(ssh.first()).and_then(|(f, a)| (f.0)(*a));
-        let facts = Facts { ssh: ssh.clone(), first_tunnel: first_tunnel.clone(), unauthenticated };
+        // Made by now where they were missing; the server has read them.
+        let host_keys = crate::config::host_keys::ensure(&config.ssh.host_keys).unwrap_or_default();
+        let host_keys = host_keys.iter().map(crate::config::host_keys::KeyFile::public_line).collect();
+        let facts = Facts { ssh: ssh.clone(), first_tunnel: first_tunnel.clone(), host_keys, unauthenticated };
         let reloader = Arc::new(reload::Reload::new(Arc::clone(&registry), Arc::clone(&server)));
         let desk = Desk::new(Arc::clone(&registry), facts, Arc::clone(&reloader) as Arc<_>);
         front.open(Arc::clone(&desk));

@@ -12,6 +12,7 @@ mod config;
 mod console;
 mod crash;
 mod harness;
+mod howto;
 mod isolation;
 mod isolation_clients;
 mod isolation_operators;

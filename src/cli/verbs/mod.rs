@@ -2,6 +2,7 @@
 
 mod act;
 mod audit;
+mod howto;
 mod judge;
 mod ports;
 mod show;
@@ -97,6 +98,7 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         Verb::Metrics { no_tunnels } => show::metrics(client, out, !no_tunnels).await,
         Verb::Audit(args) => audit::audit(client, out, args).await,
         Verb::Explain { who, port } => judge::explain(client, out, who, *port).await,
+        Verb::HowTo { of, format } => howto::howto(client, out, of, *format).await,
         Verb::Check { .. } => judge::check(client, out).await,
         Verb::Reconnect { .. }
         | Verb::Revoke { .. }

@@ -49,6 +49,8 @@ const ALL: &[&str] = &[
     "audit",
     "audit verify",
     "explain pay-db 20100",
+    "howto pay-db",
+    "howto 20100 --format systemd",
     "check",
     "reconnect pay-db --wait 1500ms -y",
     "revoke pay-db --reason lost -y",
