@@ -21,6 +21,6 @@ mod verify_tests;
 pub use error::AuditError;
 pub use event::{Actor, Context, Event, Outcome, Record, What};
 pub use journal::{Journal, RECENT, WAITING_MAX, WAITING_UNHEALTHY};
-pub use query::AuditQuery;
+pub use query::{About, AuditQuery};
 pub use search::query_dir;
 pub use verify::{Break, Torn, VerifyReport, verify};

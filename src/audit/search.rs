@@ -1,7 +1,7 @@
 //! Searching the journal's files, newest first.
 
 use super::files::{self, RevLines};
-use super::{AuditError, AuditQuery, Record};
+use super::{About, AuditError, AuditQuery, Record};
 use crate::model::{Seq, Time};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -64,6 +64,8 @@ fn first_seq(path: &Path) -> Option<Seq> {
 /// What a matching line must look like: most lines are passed over without being parsed.
 struct Sieve {
     exact: Vec<String>,
+    /// Of each of these lists one text at least.
+    any: Vec<Vec<String>>,
     text: Option<String>,
     since: Option<String>,
     until: Option<String>,
@@ -72,9 +74,12 @@ struct Sieve {
 impl Sieve {
     fn new(query: &AuditQuery) -> Self {
         let mut exact = Vec::new();
+        let mut any = Vec::new();
         if let Some(event) = &query.event {
-            exact.push(format!("\"event\":\"{}", event.trim_end_matches('.')));
+            any.push(event.split(',').map(|e| format!("\"event\":\"{}", e.trim().trim_end_matches('.'))).collect());
         }
+        let traces: Option<Vec<Vec<String>>> = query.about.iter().map(About::traces).collect();
+        any.extend(traces.map(|t| t.concat()).filter(|t| !t.is_empty()));
         // Names have no character that JSON escapes.
         exact.extend(query.host.as_ref().map(|h| format!("\"host\":\"{h}\"")));
         exact.extend(query.team.as_ref().map(|t| format!("\"team\":\"{t}\"")));
@@ -83,6 +88,7 @@ impl Sieve {
         let second = |t: Time| t.format("%Y-%m-%dT%H:%M:%S").to_string();
         Self {
             exact,
+            any,
             text: query.text.as_ref().map(|t| t.to_lowercase()),
             since: query.since.map(second),
             until: query.until.map(second),
@@ -95,6 +101,7 @@ impl Sieve {
         second.is_some_and(|s| {
             self.since.as_deref().is_none_or(|since| s >= since) && self.until.as_deref().is_none_or(|until| s <= until)
         }) && self.exact.iter().all(|e| line.contains(e.as_str()))
+            && self.any.iter().all(|texts| texts.iter().any(|t| line.contains(t.as_str())))
             && self.text.as_deref().is_none_or(|t| line.to_lowercase().contains(t))
     }
 }

@@ -320,7 +320,7 @@ pub struct AuditArgs {
     /// Only before then
     #[arg(long, value_name = "WHEN", value_parser = when)]
     pub until: Option<Time>,
-    /// Event name or its beginning: auth.failure, auth
+    /// Event name or its beginning: auth.failure, auth; several with commas between them
     #[arg(long, value_name = "NAME")]
     pub event: Option<String>,
     /// success, refused or failure
@@ -370,6 +370,7 @@ impl AuditArgs {
             host: self.host.clone(),
             team: self.team.clone(),
             port: self.port,
+            about: Vec::new(),
             text: self.text.clone(),
             limit: Some(self.limit),
         }

@@ -18,6 +18,8 @@ pub enum Danger {
 pub enum Scope {
     /// Acts on the selected tunnel or lease.
     Tunnel,
+    /// Acts on the selected visitor of a tunnel's detail.
+    Visitor,
     /// Acts on the selected free port or lease of the ports screen.
     Port,
     /// Acts on the whole bastion.
@@ -117,14 +119,14 @@ pub const ACTIONS: &[ActionSpec] = &[
     },
     ActionSpec {
         id: "cut_visitor",
-        key: None,
+        key: Some('X'),
         verb: "cut",
         args: "VISITOR",
         help: "cut one visitor",
         danger: Danger::Confirm,
         cuts: true,
         role: Role::Operator,
-        scope: Scope::Tunnel,
+        scope: Scope::Visitor,
     },
     ActionSpec {
         id: "disconnect",

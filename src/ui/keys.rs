@@ -23,6 +23,8 @@ pub(crate) enum Cmd {
     Open,
     Back,
     Pane,
+    TabBack,
+    TabOn,
     Filter,
     Next,
     Previous,
@@ -86,8 +88,8 @@ pub(crate) const KEYS: &[Binding] = &[
     b(&[Char('?')], "?", Cmd::Help, "this help"),
     b(&[Char('j'), Key::Down], "j ↓", Cmd::Down, "down"),
     b(&[Char('k'), Key::Up], "k ↑", Cmd::Up, "up"),
-    b(&[Char('h'), Key::Left], "h ←", Cmd::Left, "left (in the grid)"),
-    b(&[Char('l'), Key::Right], "l →", Cmd::Right, "right (in the grid)"),
+    b(&[Char('h'), Key::Left], "h ←", Cmd::Left, "left in the grid; the tab before in a detail"),
+    b(&[Char('l'), Key::Right], "l →", Cmd::Right, "right in the grid; the next tab in a detail"),
     b(&[Char('g')], "gg", Cmd::G, "first"),
     b(&[Key::Home], "Home", Cmd::Top, "first"),
     b(&[Char('G'), Key::End], "G End", Cmd::Bottom, "last; in the audit: follow"),
@@ -98,6 +100,8 @@ pub(crate) const KEYS: &[Binding] = &[
     hinted(b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; in triage and audit: go to the tunnel"), "open"),
     b(&[Key::Esc], "Esc", Cmd::Back, "back; then clear the filter"),
     b(&[Key::Tab, Key::BackTab], "Tab", Cmd::Pane, "to the other pane"),
+    on(b(&[Char('[')], "[", Cmd::TabBack, "the tab before, in a tunnel's detail"), &[Tunnels, Health]),
+    on(b(&[Char(']')], "]", Cmd::TabOn, "the next tab, in a tunnel's detail"), &[Tunnels, Health]),
     b(&[Char('n')], "n", Cmd::Next, "next row that matches the last filter"),
     b(&[Char('N')], "N", Cmd::Previous, "previous row that matches"),
     on(hinted(b(&[Char('s')], "s", Cmd::Sort, "sort by the next column"), "sort"), &[Tunnels]),
@@ -117,6 +121,7 @@ pub(crate) const KEYS: &[Binding] = &[
 pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
     match spec.scope {
         Scope::Tunnel => matches!(screen, Triage | Tunnels | Health | Ports | Sessions),
+        Scope::Visitor => matches!(screen, Tunnels | Health),
         Scope::Port => screen == Ports,
         Scope::Bastion => false,
     }

@@ -11,6 +11,7 @@ mod actions;
 mod config;
 mod console;
 mod crash;
+mod detail;
 mod harness;
 mod howto;
 mod isolation;

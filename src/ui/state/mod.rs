@@ -6,7 +6,9 @@ pub(crate) mod grid;
 pub(crate) mod incidents;
 pub(crate) mod live;
 pub(crate) mod nav;
+pub(crate) mod place;
 pub(crate) mod rows;
+pub(crate) mod tabs;
 
 use super::caps::Caps;
 use super::theme::{Palette, Themes};
@@ -93,10 +95,19 @@ pub(crate) enum Tone {
 /// A request on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Pending {
-    Action { action: Action, asked: Time },
+    Action {
+        action: Action,
+        asked: Time,
+    },
     Older,
     Missed,
     Visitors(Port),
+    /// Events of a tunnel for a tab of its detail.
+    History {
+        port: Port,
+        tab: tabs::Tab,
+    },
+    HowTo(crate::model::HostName),
 }
 
 /// Columns and lines of the parts of a screen.
@@ -130,8 +141,9 @@ pub(crate) struct State {
     /// The detail pane has the keys.
     pub(crate) detail: bool,
     pub(crate) detail_scroll: usize,
-    /// The detail was opened from triage: back leads there.
-    pub(crate) from_triage: bool,
+    /// Where back leads from what was gone to from elsewhere, the last place last.
+    pub(crate) trail: Vec<place::Place>,
+    pub(crate) tabs: tabs::Tabs,
     pub(crate) sort: (SortBy, bool),
     filters: BTreeMap<Screen, Filter>,
     pub(crate) last_search: String,
@@ -192,7 +204,8 @@ impl State {
             screen: Screen::Triage,
             detail: false,
             detail_scroll: 0,
-            from_triage: false,
+            trail: vec![],
+            tabs: tabs::Tabs::default(),
             sort: (SortBy::Port, false),
             filters: BTreeMap::new(),
             last_search: String::new(),
@@ -342,6 +355,23 @@ impl State {
         self.audit_rows.get(i)
     }
 
+    /// Who visits this tunnel, as the daemon last said, those furthest behind first. None while it has not been said.
+    pub(crate) fn visitors_of(&self, port: Port) -> Option<&[VisitorView]> {
+        let there = self.row(port).is_some_and(|r| r.view.visitors_now > 0);
+        self.visitors.as_ref().filter(|(p, _, _)| there && *p == port).map(|(_, _, list)| list.as_slice())
+    }
+
+    pub(crate) fn visitor_ids(&self) -> Vec<crate::model::VisitorId> {
+        let list = self.selected_port().and_then(|p| self.visitors_of(p));
+        list.unwrap_or_default().iter().map(|v| v.id).collect()
+    }
+
+    /// The visitor under the cursor of the tab.
+    pub(crate) fn selected_visitor(&self) -> Option<&VisitorView> {
+        let list = self.visitors_of(self.selected_port()?)?;
+        list.iter().find(|v| Some(v.id) == self.tabs.visitor.selected)
+    }
+
     /// Events that came since the audit was paused.
     pub(crate) fn new_below(&self) -> usize {
         if self.follow { 0 } else { self.audit_ids.len() - self.audit_ids.partition_point(|s| *s <= self.paused_at) }
@@ -428,6 +458,14 @@ impl State {
     /// Cursors within their rows, and on the screen.
     pub(crate) fn settle(&mut self) {
         let height = self.list_height();
+        if self.detail || self.plan().wide {
+            let ids = self.visitor_ids();
+            self.tabs.visitor.settle(&ids, usize::MAX);
+            if let Some(history) = &mut self.tabs.history {
+                history.absorb(&self.live);
+                self.tabs.event.settle(&history.ids, usize::MAX);
+            }
+        }
         match self.screen {
             Screen::Triage => {
                 let mut cursor = std::mem::take(&mut self.triage);

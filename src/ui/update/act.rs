@@ -3,9 +3,10 @@
 use super::{Effect, say, send_action};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
-use crate::model::{BlockTarget, HostName, Port, Role, SessionId};
+use crate::model::{BlockTarget, HostName, Port, Role, SessionId, VisitorId};
 use crate::ui::state::dialog::{Ask, Dialog, Field, HOST, REASON, SERVICE, Subject, TARGET, TO, TYPED};
 use crate::ui::state::live::Row;
+use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Screen, State, Tone};
 use crate::ui::text;
 
@@ -102,6 +103,12 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
                 .ok_or("nothing blocks this; :restore HOST|PORT|FINGERPRINT lifts a block by name")?;
             Ok(restore(state, spec, &target))
         }
+        "cut_visitor" => {
+            let shown = super::tabs::shown(state) && state.tabs.tab == Tab::Visitors;
+            let v = state.selected_visitor().filter(|_| shown);
+            let v = v.ok_or("select a visitor first: Enter opens the detail, l goes to its visitors")?;
+            Ok(cut(state, spec, v.id))
+        }
         _ => Err(format!(":{} {} in the palette", spec.verb, spec.args)),
     }
 }
@@ -165,21 +172,7 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
         }
         "cut_visitor" => {
             extra(1)?;
-            let visitor = first.parse()?;
-            let known = state.visitors.iter().flat_map(|(_, _, all)| all).find(|v| v.id == visitor);
-            let facts = known.map_or_else(
-                || vec!["this visitor is not among those known here; the daemon decides".to_owned()],
-                |v| {
-                    let who = v.operator.as_deref().map(|o| format!("operator {o} ")).unwrap_or_default();
-                    let waits = if v.buffered > 0 {
-                        format!(", {} that wait for it are lost", text::bytes(v.buffered))
-                    } else {
-                        String::new()
-                    };
-                    vec![format!("{who}{} on port {}{waits}", v.source, v.port)]
-                },
-            );
-            Ok(plain(spec, Action::CutVisitor { visitor }, &format!("cut visitor {visitor}"), facts))
+            Ok(cut(state, spec, first.parse()?))
         }
         "disconnect" => {
             extra(1)?;
@@ -199,6 +192,24 @@ fn new(spec: &'static ActionSpec, subject: Subject, title: String, facts: Vec<St
 
 fn plain(spec: &'static ActionSpec, action: Action, title: &str, facts: Vec<String>) -> Ask {
     new(spec, Subject::Plain { action }, title.to_owned(), facts, vec![])
+}
+
+fn cut(state: &State, spec: &'static ActionSpec, visitor: VisitorId) -> Ask {
+    let known = state.visitors.iter().flat_map(|(_, _, all)| all).find(|v| v.id == visitor);
+    let facts = known.map_or_else(
+        || vec!["this visitor is not among those known here; the daemon decides".to_owned()],
+        |v| {
+            let who = v.operator.as_deref().map(|o| format!("operator {o} ")).unwrap_or_default();
+            let waits = if v.buffered > 0 {
+                format!(", {} that wait for it are lost", text::bytes(v.buffered))
+            } else {
+                String::new()
+            };
+            let moved = v.bytes_to_host.saturating_add(v.bytes_to_visitor);
+            vec![format!("{who}{} on port {}, {} carried so far{waits}", v.source, v.port, text::bytes(moved))]
+        },
+    );
+    plain(spec, Action::CutVisitor { visitor }, &format!("cut visitor {visitor}"), facts)
 }
 
 fn disconnect(state: &State, spec: &'static ActionSpec, session: SessionId) -> Ask {

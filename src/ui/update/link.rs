@@ -1,6 +1,6 @@
 //! What comes from the daemon.
 
-use super::{Effect, ran, say, send, visitors};
+use super::{Effect, ran, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
 use crate::ui::link::LinkEvent;
@@ -38,7 +38,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Reply(id, result) => {
             if let Some(pending) = state.pending.remove(&id) {
-                reply(state, pending, result);
+                reply(state, pending, result, &mut out);
             }
         }
         LinkEvent::Down(why) => {
@@ -68,8 +68,10 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     out
 }
 
-fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>) {
+fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
     match (pending, result) {
+        (Pending::History { port, tab }, result) => tabs::history(state, (port, tab), result, out),
+        (Pending::HowTo(host), result) => tabs::howto(state, host, result),
         (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, format!("audit: {e}")),
         (Pending::Older, Ok(Reply::Records { records, more })) => {
             state.live.beginning = !more;
@@ -92,7 +94,8 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>) {
         }
         (Pending::Action { action, .. }, Ok(_)) => say(state, Tone::Info, format!("{}  done", ran(&action))),
         (Pending::Action { action, .. }, Err(e)) => say(state, Tone::Bad, format!("{}  refused: {e}", ran(&action))),
-        (Pending::Visitors(port), Ok(Reply::Visitors { visitors })) => {
+        (Pending::Visitors(port), Ok(Reply::Visitors { mut visitors })) => {
+            visitors.sort_by_key(|v| (!v.holding, std::cmp::Reverse(v.buffered), v.id));
             state.visitors = Some((port, state.now, visitors));
         }
         (Pending::Visitors(_), Err(e)) => say(state, Tone::Bad, format!("visitors: {e}")),

@@ -3,6 +3,7 @@
 mod act;
 mod link;
 mod palette;
+mod tabs;
 mod typing;
 
 use super::input::{Key, Typed};
@@ -11,6 +12,7 @@ use super::sentence;
 use super::state::dialog::{Dialog, Prompt};
 use super::state::grid::{self, PortKind, Way};
 use super::state::nav::Step;
+use super::state::tabs::Tab;
 use super::state::{Message, Pending, Screen, State, Tone, Zone};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, Request};
@@ -118,10 +120,15 @@ fn send_action(state: &mut State, action: Action, out: &mut Vec<Effect>) {
 }
 
 fn go(state: &mut State, screen: Screen) {
+    state.trail.clear();
+    show(state, screen);
+}
+
+/// Another screen, and the way back is kept.
+fn show(state: &mut State, screen: Screen) {
     state.screen = screen;
     state.detail = false;
     state.detail_scroll = 0;
-    state.from_triage = false;
     state.resort();
 }
 
@@ -140,16 +147,24 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::G => state.g_typed = true,
         Cmd::Left if state.screen == Screen::Ports => port_step(state, Way::Left),
         Cmd::Right if state.screen == Screen::Ports => port_step(state, Way::Right),
-        Cmd::Left | Cmd::Right => {}
+        Cmd::Left | Cmd::Right | Cmd::TabBack | Cmd::TabOn => {
+            if tabs::shown(state) {
+                let tab = state.tabs.tab.beside(matches!(cmd, Cmd::Right | Cmd::TabOn));
+                tabs::show(state, tab, out);
+            }
+        }
         Cmd::Open => {
             open(state);
-            visitors(state, out);
+            tabs::fill(state, out);
         }
         Cmd::Pane => {
             pane(state);
-            visitors(state, out);
+            tabs::fill(state, out);
         }
-        Cmd::Back => back(state),
+        Cmd::Back => {
+            back(state);
+            tabs::fill(state, out);
+        }
         Cmd::Filter if state.screen == Screen::Ports => {
             say(state, Tone::Info, "the grid shows every port; filter the tunnels (2) instead");
         }
@@ -186,7 +201,10 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::CopyCommand => copy(state, shell_command(state), out),
         Cmd::Write => act::write_mode(state, !state.writable(), out),
         Cmd::Help => state.dialog = Some(Dialog::Help { scroll: 0 }),
-        Cmd::Quit if state.detail => back(state),
+        Cmd::Quit if state.detail => {
+            back(state);
+            tabs::fill(state, out);
+        }
         Cmd::Quit => out.push(Effect::Quit),
         Cmd::Interrupt if state.interrupt_until.is_some_and(|t| t > state.now) => out.push(Effect::Quit),
         Cmd::Interrupt => {
@@ -207,13 +225,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
 
 fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
     if state.detail && matches!(state.screen, Screen::Tunnels | Screen::Health) {
-        state.detail_scroll = match step {
-            Step::Down(n) => state.detail_scroll.saturating_add(n).min(500),
-            Step::Up(n) => state.detail_scroll.saturating_sub(n),
-            Step::Top => 0,
-            Step::Bottom => 500,
-        };
-        return;
+        return tabs::step(state, step, out);
     }
     let height = state.list_height();
     match state.screen {
@@ -303,10 +315,10 @@ fn open(state: &mut State) {
         Screen::Tunnels | Screen::Health if state.selected_port().is_some() => {
             state.detail = true;
             state.detail_scroll = 0;
+            state.tabs.tab = if state.screen == Screen::Health { Tab::Health } else { Tab::Overview };
         }
         Screen::Tunnels | Screen::Health => {}
         Screen::Triage | Screen::Audit | Screen::Sessions | Screen::Ports => {
-            let home = state.screen == Screen::Triage;
             let host = match state.screen {
                 Screen::Triage => state.selected_incident().and_then(|i| i.blast.hosts.first().cloned()),
                 Screen::Audit => state.selected_event().and_then(|r| r.event.context.host.clone()),
@@ -316,8 +328,9 @@ fn open(state: &mut State) {
             let port = state.selected_port().filter(|p| state.row(*p).is_some()).or_else(of_host);
             match port {
                 Some(port) => {
+                    let here = state.place();
                     jump(state, port);
-                    state.from_triage = home;
+                    state.trail.push(here);
                 }
                 None => say(state, Tone::Info, "no tunnel or lease belongs to this"),
             }
@@ -327,13 +340,14 @@ fn open(state: &mut State) {
 
 /// Goes to a tunnel, past any filter that hides it.
 fn jump(state: &mut State, port: crate::model::Port) {
-    go(state, Screen::Tunnels);
+    show(state, Screen::Tunnels);
     let height = state.list_height();
     if !state.tunnels.select_id(port, &state.tunnel_rows, height) {
         state.set_filter("");
         state.tunnels.select_id(port, &state.tunnel_rows, height);
     }
     state.detail = true;
+    state.tabs.tab = Tab::Overview;
 }
 
 fn pane(state: &mut State) {
@@ -344,8 +358,10 @@ fn pane(state: &mut State) {
 }
 
 fn back(state: &mut State) {
-    if state.detail && state.from_triage {
-        go(state, Screen::Triage);
+    if state.detail
+        && let Some(place) = state.trail.pop()
+    {
+        state.come_back(place);
     } else if state.detail {
         state.detail = false;
     } else if state.message.is_some() {
@@ -416,7 +432,9 @@ fn search(state: &mut State, forward: bool) {
 fn copy(state: &mut State, text: Option<String>, out: &mut Vec<Effect>) {
     match text {
         Some(text) => {
-            let shown = super::text::cut(&text, 60);
+            let lines = text.trim_end().lines().count();
+            let more = if lines > 1 { format!(" (and {} more lines)", lines - 1) } else { String::new() };
+            let shown = super::text::cut(text.lines().next().unwrap_or_default(), 60) + &more;
             say(state, Tone::Info, format!("copied: {shown}"));
             out.push(Effect::Copy(text));
         }
@@ -428,6 +446,9 @@ fn copy(state: &mut State, text: Option<String>, out: &mut Vec<Effect>) {
 fn value(state: &State) -> Option<String> {
     if let Some(line) = state.first_tunnel() {
         return Some(line.to_owned());
+    }
+    if let Some(value) = tabs::value(state) {
+        return Some(value);
     }
     match state.screen {
         Screen::Triage => state.selected_incident().map(|i| i.evidence.clone()),
@@ -443,6 +464,9 @@ fn value(state: &State) -> Option<String> {
 
 /// What `Y` copies.
 fn shell_command(state: &State) -> Option<String> {
+    if let Some(command) = tabs::shell_command(state) {
+        return Some(command);
+    }
     match state.screen {
         Screen::Triage => {
             let incident = state.selected_incident()?;

@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::table::{self, Column, Rows, col, num};
-use crate::audit::Outcome;
+use crate::audit::{Outcome, Record};
 use crate::ui::state::Pending;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
@@ -67,10 +67,20 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     c.put(area, x, area.y, &format!(" {note} "), style);
 }
 
-/// The selected event without cuts, its time with date and offset.
+/// The selected event without cuts.
 fn whole(c: &mut Canvas<'_>, area: Rect) {
     c.rule(area, area.y, "", false);
     let Some(r) = c.state.selected_event().cloned() else { return };
+    let text_style = c.pal.text;
+    let full = in_full(c, &r);
+    let width = usize::from(area.width.saturating_sub(2));
+    for (y, line) in (area.y + 1..area.bottom()).zip(text::wrap(&full, width)) {
+        c.put(area, area.x + 1, y, &line, text_style);
+    }
+}
+
+/// An event with all there is to it, its time with date and offset.
+pub(super) fn in_full(c: &Canvas<'_>, r: &Record) -> String {
     let x = &r.event.context;
     let local = r.at.with_timezone(&chrono::Local);
     let at = if c.state.zone == crate::ui::state::Zone::Local {
@@ -78,14 +88,9 @@ fn whole(c: &mut Canvas<'_>, area: Rect) {
     } else {
         r.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
     };
-    let mut parts = vec![at, format!("seq {}", r.seq), r.event.name().to_owned(), sentence::subject(&r)];
+    let mut parts = vec![at, format!("seq {}", r.seq), r.event.name().to_owned(), sentence::subject(r)];
     parts.extend(x.source.map(|s| format!("from {s}")));
     parts.extend(x.fingerprint.clone());
     parts.extend(x.session.map(|s| s.to_string()));
-    let text_style = c.pal.text;
-    let full = format!("{} · {}", parts.join(" · "), sentence::event(&r));
-    let width = usize::from(area.width.saturating_sub(2));
-    for (y, line) in (area.y + 1..area.bottom()).zip(text::wrap(&full, width)) {
-        c.put(area, area.x + 1, y, &line, text_style);
-    }
+    format!("{} · {}", parts.join(" · "), sentence::event(r))
 }

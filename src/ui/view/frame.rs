@@ -1,10 +1,11 @@
 //! What stands around every screen: header, tabs, notices, filter, message, hints.
 
 use super::canvas::{Canvas, Span};
-use crate::control::actions::ACTIONS;
+use crate::control::actions::{ACTIONS, ActionSpec, Scope};
 use crate::model::{Role, TunnelState};
-use crate::ui::keys::{self, KEYS};
+use crate::ui::keys::{self, Cmd, KEYS};
 use crate::ui::state::dialog::Prompt;
+use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Link, Pending, Plan, Screen, Tone, Zone};
 use crate::ui::theme::Palette;
 use crate::ui::{sentence, text};
@@ -267,7 +268,7 @@ fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
 fn said(c: &Canvas<'_>) -> Span {
     let running = c.state.pending.values().find_map(|p| match p {
         Pending::Action { action, asked } => Some((action, *asked)),
-        Pending::Older | Pending::Missed | Pending::Visitors(_) => None,
+        _ => None,
     });
     if let Some((action, asked)) = running {
         let doing = match action {
@@ -290,6 +291,11 @@ fn said(c: &Canvas<'_>) -> Span {
     }
 }
 
+/// Whether what the action acts on is in sight.
+fn here(c: &Canvas<'_>, a: &ActionSpec) -> bool {
+    a.scope != Scope::Visitor || (c.state.tabs.tab == Tab::Visitors && (c.state.detail || c.state.plan().wide))
+}
+
 fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
     let screen = c.state.screen;
     let (key, word) = (c.pal.accent, c.pal.dim);
@@ -300,9 +306,13 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
     };
     // However many there are, the way to the others is always seen.
     hint("?", "help");
+    if c.state.detail {
+        hint("Esc", "back");
+        hint("[ ]", "tabs");
+    }
     if c.state.role() >= Role::Operator {
         if c.state.writable() {
-            for a in ACTIONS.iter().filter(|a| keys::offered(a, screen)) {
+            for a in ACTIONS.iter().filter(|a| keys::offered(a, screen) && here(c, a)) {
                 if let Some(k) = a.key {
                     hint(&k.to_string(), a.verb);
                 }
@@ -312,7 +322,8 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
         }
     }
     for b in KEYS.iter().filter(|b| b.on.is_empty() || b.on.contains(&screen)) {
-        if let Some(h) = b.hint {
+        // What is of the list is not of the detail.
+        if let Some(h) = b.hint.filter(|_| !c.state.detail || !matches!(b.cmd, Cmd::Open | Cmd::Sort)) {
             hint(b.shown.split(' ').next().unwrap_or(b.shown), h);
         }
     }

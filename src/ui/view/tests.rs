@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 
 /// The frame as text, a line each; the second half of a wide character is left out.
-fn show(s: &State) -> String {
+pub(super) fn show(s: &State) -> String {
     let d = draw(s);
     let mut out = lines(&d.buffer).join("\n");
     if let Some((x, y)) = d.cursor {

@@ -1,0 +1,195 @@
+//! The tabs of a tunnel's detail: which is open, where its cursor is, and what was asked of the daemon for it.
+
+use super::live::{Live, Row};
+use super::nav::Nav;
+use crate::audit::{About, AuditQuery, Record};
+use crate::control::howto::{Format, HowTo};
+use crate::model::{HostName, Port, Seq, Time, VisitorId};
+use chrono::TimeDelta;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Events asked for at a time.
+const PAGE: usize = 200;
+/// Days looked back at first, and then, when somebody goes on: a whole journal is not read for a glance.
+const REACH_DAYS: [Option<i64>; 3] = [Some(1), Some(30), None];
+/// Events that say who came and who was turned away.
+const SIGN_INS: &str = "auth,connection,session,forward.refused,request.refused";
+
+/// The tabs, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tab {
+    #[default]
+    Overview,
+    Visitors,
+    Health,
+    Auth,
+    Audit,
+    Fix,
+}
+
+impl Tab {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Overview, Self::Visitors, Self::Health, Self::Auth, Self::Audit, Self::Fix];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Visitors => "visitors",
+            Self::Health => "health",
+            Self::Auth => "auth",
+            Self::Audit => "audit",
+            Self::Fix => "fix",
+        }
+    }
+
+    /// The one after or before it, round and round.
+    pub(crate) fn beside(self, forward: bool) -> Self {
+        let at = Self::ALL.iter().position(|t| *t == self).unwrap_or(0);
+        let to = if forward { at + 1 } else { at + Self::ALL.len() - 1 };
+        Self::ALL.get(to % Self::ALL.len()).copied().unwrap_or_default()
+    }
+
+    /// Whether it shows events of the journal.
+    pub(crate) fn is_journal(self) -> bool {
+        matches!(self, Self::Auth | Self::Audit)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Tabs {
+    pub(crate) tab: Tab,
+    pub(crate) visitor: Nav<VisitorId>,
+    pub(crate) event: Nav<Seq>,
+    pub(crate) history: Option<History>,
+    /// How the host dials in, or why that is not known.
+    pub(crate) howto: Option<(HostName, Result<HowTo, String>)>,
+    /// Which form of it is shown.
+    pub(crate) form: usize,
+}
+
+impl Tabs {
+    pub(crate) fn form(&self) -> Format {
+        Format::ALL.get(self.form).copied().unwrap_or_default()
+    }
+}
+
+/// Events of one tunnel for one tab: what the console has, and before that what the journal has.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) port: Port,
+    pub(crate) tab: Tab,
+    query: AuditQuery,
+    records: BTreeMap<Seq, Arc<Record>>,
+    /// Newest first.
+    pub(crate) ids: Vec<Seq>,
+    /// The newest event of the console that was looked at.
+    upto: Seq,
+    /// How many of [`REACH_DAYS`] have been asked for, and whether the last of them has more.
+    asked: usize,
+    more: bool,
+    pub(crate) problem: Option<String>,
+}
+
+impl History {
+    /// Of what the console has.
+    pub(crate) fn of(row: &Row, tab: Tab, live: &Live) -> Self {
+        let (host, port) = (row.host().clone(), row.port());
+        let query = if tab == Tab::Auth {
+            let stranger = row.view.source.map(|s| About::Stranger(s.ip()));
+            let about = std::iter::once(About::Host(host)).chain(stranger).collect();
+            AuditQuery { about, event: Some(SIGN_INS.to_owned()), ..AuditQuery::default() }
+        } else {
+            AuditQuery { about: vec![About::Tunnel { host, port }], ..AuditQuery::default() }
+        };
+        let mut new = Self {
+            port,
+            tab,
+            query,
+            records: BTreeMap::new(),
+            ids: vec![],
+            upto: Seq(0),
+            asked: 0,
+            more: false,
+            problem: None,
+        };
+        new.absorb(live);
+        new
+    }
+
+    /// Takes what the console has heard since.
+    pub(crate) fn absorb(&mut self, live: &Live) {
+        let known = live.events.partition_point(|r| r.seq <= self.upto);
+        let before = self.records.len();
+        for r in live.events.iter().skip(known) {
+            if self.query.matches(r) {
+                self.records.insert(r.seq, Arc::clone(r));
+            }
+        }
+        self.upto = live.events.back().map_or(self.upto, |r| r.seq);
+        if self.records.len() != before || self.ids.is_empty() {
+            self.order();
+        }
+    }
+
+    /// Takes what the journal gave; whether to go on by itself, because nothing has come yet.
+    pub(crate) fn add(&mut self, records: Vec<Record>, more: bool) -> bool {
+        let before = self.records.len();
+        self.records.extend(records.into_iter().map(|r| (r.seq, Arc::new(r))));
+        self.more = more;
+        self.problem = None;
+        self.order();
+        self.records.len() == before && !self.whole()
+    }
+
+    fn order(&mut self) {
+        self.ids = self.records.keys().rev().copied().collect();
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Arc<Record>> {
+        self.records.get(self.ids.get(index)?)
+    }
+
+    /// What to ask for next: the page before what is known, and further back in time when there is no more page.
+    pub(crate) fn next(&mut self, now: Time) -> Option<AuditQuery> {
+        if self.whole() {
+            return None;
+        }
+        if !self.more || self.asked == 0 {
+            self.asked += 1;
+        }
+        let days = self.asked.checked_sub(1).and_then(|n| REACH_DAYS.get(n)).copied().flatten();
+        Some(AuditQuery {
+            before: self.records.keys().next().copied(),
+            since: days.map(|d| now - TimeDelta::days(d)),
+            limit: Some(PAGE),
+            ..self.query.clone()
+        })
+    }
+
+    /// The journal has nothing older.
+    pub(crate) fn whole(&self) -> bool {
+        self.asked >= REACH_DAYS.len() && !self.more
+    }
+
+    /// How many days back it has been asked for; none for all of them.
+    pub(crate) fn reach(&self) -> Option<i64> {
+        self.asked.checked_sub(1).and_then(|n| REACH_DAYS.get(n)).copied().unwrap_or(Some(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tabs_go_round() {
+        let mut t = Tab::Overview;
+        for _ in Tab::ALL {
+            t = t.beside(true);
+        }
+        assert_eq!(t, Tab::Overview);
+        assert_eq!(t.beside(false), Tab::Fix);
+    }
+}

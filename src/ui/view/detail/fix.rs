@@ -1,0 +1,76 @@
+//! How the host brings its tunnels up: what to put where, ready to be copied.
+
+use crate::control::howto::Format;
+use crate::ui::state::live::Row;
+use crate::ui::text;
+use crate::ui::view::canvas::Canvas;
+use ratatui::layout::Rect;
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
+    let (dim, plain, accent, warn, bad) = (c.pal.dim, c.pal.text, c.pal.accent, c.pal.warn, c.pal.bad);
+    let known = c.state.tabs.howto.as_ref().filter(|(host, _)| host == row.host());
+    let howto = match known {
+        None => {
+            let asking =
+                if focus { "asking the daemon" } else { "open the detail (Enter) to see how the host dials in" };
+            c.put(area, area.x, area.y, asking, dim);
+            return;
+        }
+        Some((_, Err(why))) => {
+            let why = why.clone();
+            for (y, line) in (area.y..area.bottom()).zip(text::wrap(&why, usize::from(area.width))) {
+                c.put(area, area.x, y, &line, bad);
+            }
+            return;
+        }
+        Some((_, Ok(h))) => h.clone(),
+    };
+    let chosen = c.state.tabs.form();
+    let mut y = area.y;
+    if area.height >= 14 {
+        for f in Format::ALL {
+            let here = f == chosen;
+            let mark = if here { c.glyph("▸", ">") } else { " " };
+            let line = vec![
+                (format!("{mark}{}", text::fit(f.word(), 12, false)), if here { accent } else { plain }),
+                (text::cut(f.place(), usize::from(area.width).saturating_sub(13)), dim),
+            ];
+            c.line(area, y, &line);
+            y += 1;
+        }
+        y += 1;
+    } else {
+        let others: Vec<&str> = Format::ALL.into_iter().filter(|f| *f != chosen).map(Format::word).collect();
+        let mark = c.glyph("▸", ">");
+        c.line(area, y, &[(format!("{mark}{} ", chosen.word()), accent), (format!("j k: {}", others.join(" ")), dim)]);
+        y += 1;
+    }
+    let width = usize::from(area.width);
+    let mut lines = vec![];
+    let text_of = broken(&howto.text(chosen), chosen, width);
+    lines.extend(text_of.into_iter().map(|l| (l, accent)));
+    lines.push((String::new(), plain));
+    lines.push(("y copies it whole, Y the command that prints it".to_owned(), dim));
+    for remark in howto.remarks() {
+        lines.extend(text::wrap(&remark, width).into_iter().map(|l| (l, warn)));
+    }
+    let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
+    let room = usize::from(rest.height);
+    c.scroll_max = lines.len().saturating_sub(room);
+    let scroll = c.state.detail_scroll.min(c.scroll_max);
+    for (y, (line, style)) in (rest.y..rest.bottom()).zip(lines.iter().skip(scroll)) {
+        c.put(rest, rest.x, y, &text::cut(line, width), *style);
+    }
+    if scroll < c.scroll_max && room > 1 {
+        let more = format!("{} {} more lines: PgDn", c.glyph("▼", "v"), c.scroll_max - scroll + 1);
+        c.put(rest, rest.x, rest.bottom().saturating_sub(1), &text::fit(&more, width, false), dim);
+    }
+}
+
+/// A command is broken so that it can be copied from the screen too; a file's lines stand as they are.
+fn broken(text_of: &str, format: Format, width: usize) -> Vec<String> {
+    match format {
+        Format::Ssh => text::wrap_shell(text_of.trim_end(), width),
+        Format::Config | Format::Systemd | Format::KnownHosts => text_of.lines().map(str::to_owned).collect(),
+    }
+}
