@@ -1,7 +1,8 @@
 //! What the journal records: typed events, each with the same few context fields.
 
 use crate::model::{
-    BlockTarget, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, TeamName, Time, Verdict, VisitorId,
+    BlockTarget, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, Severity, TeamName, Time, Verdict,
+    VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -269,6 +270,44 @@ pub enum What {
         /// What.
         target: BlockTarget,
     },
+    /// An operator wants no alarm for an incident for a time. The reason is in the context.
+    #[serde(rename = "operator.mute")]
+    Mute {
+        /// The incident's id.
+        incident: String,
+        /// Until when.
+        until: Time,
+    },
+    /// A mute was lifted by an operator, or its time was over.
+    #[serde(rename = "operator.unmute")]
+    Unmute {
+        /// The incident's id.
+        incident: String,
+    },
+    /// Triage has seen something go wrong, for longer than a redial takes. The evidence is the context's reason.
+    #[serde(rename = "incident.open")]
+    IncidentOpen {
+        /// The cause, from the table in docs/console.md.
+        cause: String,
+        /// Whom it concerns: a host, a network, a team, the bastion.
+        what: String,
+        /// How bad.
+        severity: Severity,
+        /// Tunnels concerned.
+        tunnels: usize,
+        /// Hosts concerned.
+        hosts: usize,
+    },
+    /// What had gone wrong is so no more, or has another cause now.
+    #[serde(rename = "incident.close")]
+    IncidentClose {
+        /// The cause.
+        cause: String,
+        /// Whom it concerned.
+        what: String,
+        /// How long it lasted, seconds.
+        seconds: f64,
+    },
     /// An operator's request was refused.
     #[serde(rename = "operator.refused")]
     OperatorRefused {
@@ -352,6 +391,10 @@ impl Event {
             What::Revoke { .. } => "operator.revoke",
             What::Revoked { .. } => "operator.revoked",
             What::Restore { .. } => "operator.restore",
+            What::Mute { .. } => "operator.mute",
+            What::Unmute { .. } => "operator.unmute",
+            What::IncidentOpen { .. } => "incident.open",
+            What::IncidentClose { .. } => "incident.close",
             What::OperatorRefused { .. } => "operator.refused",
             What::CutVisitor {} => "operator.cut",
             What::Disconnect {} => "operator.disconnect",

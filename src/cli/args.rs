@@ -253,6 +253,30 @@ pub enum Verb {
         #[command(flatten)]
         yes: Yes,
     },
+    #[command(about = help("mute"), long_about = long_help("mute"))]
+    /// See the table of actions.
+    Mute {
+        /// Which: its id, as `portreeve triage` shows it, e.g. host-gone:pay-01
+        incident: String,
+        /// For how long, at most 30 days: 30m, 2h, 3days
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        time: Duration,
+        /// Why: who takes over from you will want to know
+        #[arg(long)]
+        reason: String,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("unmute"), long_about = long_help("unmute"))]
+    /// See the table of actions.
+    Unmute {
+        /// Which: its id, as `portreeve triage` shows it
+        incident: String,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
     #[command(about = help("reload"), long_about = long_help("reload"))]
     /// See the table of actions.
     Reload {

@@ -22,6 +22,8 @@ pub enum Scope {
     Visitor,
     /// Acts on the selected free port or lease of the ports screen.
     Port,
+    /// Acts on the selected incident.
+    Incident,
     /// Acts on the whole bastion.
     Bastion,
 }
@@ -138,6 +140,28 @@ pub const ACTIONS: &[ActionSpec] = &[
         cuts: true,
         role: Role::Operator,
         scope: Scope::Bastion,
+    },
+    ActionSpec {
+        id: "mute",
+        key: Some('m'),
+        verb: "mute",
+        args: "INCIDENT TIME REASON",
+        help: "no alarm for an incident for a time",
+        danger: Danger::Confirm,
+        cuts: false,
+        role: Role::Operator,
+        scope: Scope::Incident,
+    },
+    ActionSpec {
+        id: "unmute",
+        key: Some('M'),
+        verb: "unmute",
+        args: "INCIDENT",
+        help: "alarm for it again",
+        danger: Danger::Confirm,
+        cuts: false,
+        role: Role::Operator,
+        scope: Scope::Incident,
     },
     ActionSpec {
         id: "reload",

@@ -95,7 +95,7 @@ impl Desk {
     }
 
     /// What is wrong, as far as this person may see it. `patient`: as of up to a second ago will do.
-    fn triage(&self, who: &Identity, board: &Board, patient: bool) -> Known {
+    pub(super) fn triage(&self, who: &Identity, board: &Board, patient: bool) -> Known {
         let scope: Scope = if unlimited(who) { None } else { who.teams.clone() };
         let mut triage = self.triage.lock().unwrap_or_else(PoisonError::into_inner);
         triage.look(&scope, board, &self.registry, patient)
@@ -255,7 +255,7 @@ impl Desk {
     }
 
     async fn act(&self, who: Identity, action: Action) -> Result<Outcome, ApiError> {
-        let (team, context) = self.subject(&action);
+        let (team, context) = self.subject(&who, &action);
         let by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
         let allowed = authz::check(&who, &action, team.as_ref()).and_then(|()| self.not_above(&who, &action));
         // What is gone is of no team, so somebody limited to teams would be told that it is not theirs.
@@ -283,6 +283,8 @@ impl Desk {
             Action::Release { port, reason } => r.release(by, port, reason).await,
             Action::CutVisitor { visitor } => r.cut_visitor(by, visitor).await,
             Action::Disconnect { session } => r.disconnect(by, session).await,
+            Action::Mute { incident, for_s, reason } => self.mute(by, &who, (incident, for_s, &reason), context).await,
+            Action::Unmute { incident } => r.unmute(by, &incident, context).await,
             Action::Reload => return self.reload(by).await,
             Action::WriteMode { on } => {
                 let stage = if on { "write" } else { "read-only" };
@@ -363,7 +365,7 @@ impl Desk {
     }
 
     /// The team an action concerns, and what the audit says of its target.
-    fn subject(&self, action: &Action) -> (Option<TeamName>, Context) {
+    fn subject(&self, who: &Identity, action: &Action) -> (Option<TeamName>, Context) {
         let config = self.registry.config();
         let of = |t: &BlockTarget| self.registry.target_context(&config, t);
         let context = match action {
@@ -374,6 +376,7 @@ impl Desk {
                 self.registry.find_visitor(*visitor).map(|(t, _)| t.context()).unwrap_or_default()
             }
             Action::Disconnect { session } => self.registry.session(*session).map(|s| s.context()).unwrap_or_default(),
+            Action::Mute { incident, .. } | Action::Unmute { incident } => self.incident_context(who, incident),
             Action::Reload | Action::WriteMode { .. } => Context::default(),
         };
         (context.team.clone(), context)

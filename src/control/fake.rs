@@ -25,6 +25,8 @@ pub(crate) fn every_action() -> Vec<Action> {
         Action::Release { port, reason: None },
         Action::CutVisitor { visitor: VisitorId::new() },
         Action::Disconnect { session: SessionId::new() },
+        Action::Mute { incident: "host-gone:pay-db".to_owned(), for_s: 3_600, reason: "moved".to_owned() },
+        Action::Unmute { incident: "host-gone:pay-db".to_owned() },
         Action::Reload,
         Action::WriteMode { on: true },
     ]
@@ -166,6 +168,7 @@ pub(crate) fn incident() -> Incident {
             what: "sign-ins".to_owned(),
             run: Some("portreeve audit --host iot-77 -n 20".to_owned()),
         }],
+        muted: None,
     }
 }
 

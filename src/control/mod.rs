@@ -8,6 +8,7 @@ pub mod desk;
 mod explain;
 pub mod howto;
 pub(crate) mod metrics;
+mod mute;
 pub mod protocol;
 pub mod server;
 pub mod sight;

@@ -157,6 +157,20 @@ pub enum Action {
         /// Which.
         session: SessionId,
     },
+    /// No alarm for an incident for a time.
+    Mute {
+        /// Its id, as triage gives it.
+        incident: String,
+        /// For how long, seconds.
+        for_s: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Alarm for it again.
+    Unmute {
+        /// Its id.
+        incident: String,
+    },
     /// Read the configuration anew.
     Reload,
     /// Enter or leave a console's write mode. Recorded, and checked against the role; the console enforces the rest.
@@ -179,6 +193,8 @@ impl Action {
             Self::Release { .. } => "release",
             Self::CutVisitor { .. } => "cut_visitor",
             Self::Disconnect { .. } => "disconnect",
+            Self::Mute { .. } => "mute",
+            Self::Unmute { .. } => "unmute",
             Self::Reload => "reload",
             Self::WriteMode { .. } => "write_mode",
         }

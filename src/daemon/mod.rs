@@ -171,6 +171,7 @@ impl Daemon {
         let stop = Stop::new();
         runtime.spawn(health::watch(Arc::clone(&registry), tunnels));
         runtime.spawn(Arc::clone(&desk).sample());
+        runtime.spawn(Arc::clone(&desk).attend());
         runtime.spawn(serve_control(socket, desk, Arc::clone(&registry)));
         runtime.spawn(signals::listen(signals, stop.clone(), reloader));
         runtime.spawn(announce_events(Arc::clone(&registry)));

@@ -60,6 +60,43 @@ pub struct Incident {
     pub blast: Blast,
     /// What to do next, the likeliest first.
     pub next: Vec<NextStep>,
+    /// Somebody has it in hand and wants no alarm for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Mute>,
+}
+
+impl Incident {
+    /// Whether it is to alarm anybody: notes and what is muted are not.
+    #[must_use]
+    pub fn alarms(&self) -> bool {
+        self.severity < Severity::Note && self.muted.is_none()
+    }
+}
+
+/// That an incident is to alarm nobody for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mute {
+    /// The incident's id.
+    pub incident: String,
+    /// Who muted it.
+    pub by: String,
+    /// Since when.
+    pub since: Time,
+    /// Until when.
+    pub until: Time,
+    /// Why.
+    pub reason: String,
+    /// The teams its maker is limited to: it covers incidents that concern these teams alone. None covers all.
+    pub teams: Option<Vec<TeamName>>,
+}
+
+impl Mute {
+    /// Whether it holds for an incident of these teams at this time.
+    #[must_use]
+    pub fn covers(&self, incident: &str, teams: &[TeamName], now: Time) -> bool {
+        let theirs = |own: &Vec<TeamName>| !teams.is_empty() && teams.iter().all(|t| own.contains(t));
+        self.incident == incident && now < self.until && self.teams.as_ref().is_none_or(theirs)
+    }
 }
 
 /// What an incident hits. Long lists are cut; the counts in the incident are not.
@@ -91,6 +128,21 @@ pub struct NextStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mute_covers_its_incident_for_its_time_and_the_teams_of_its_maker() {
+        let at = |s: i64| Time::from_timestamp(1_800_000_000 + s, 0).unwrap();
+        let team = |t: &str| t.parse::<TeamName>().unwrap();
+        let (id, by, reason) = ("host-gone:pay-01".to_owned(), "alice".to_owned(), "moved".to_owned());
+        let all = Mute { incident: id.clone(), by, since: at(0), until: at(60), reason, teams: None };
+        assert!(all.covers(&id, &[], at(59)) && all.covers(&id, &[team("pay")], at(0)));
+        assert!(!all.covers(&id, &[], at(60)), "its time is over");
+        assert!(!all.covers("host-gone:pay-02", &[], at(0)));
+        let pay = Mute { teams: Some(vec![team("pay")]), ..all };
+        assert!(pay.covers(&id, &[team("pay")], at(0)));
+        assert!(!pay.covers(&id, &[team("pay"), team("iot")], at(0)), "it concerns others too");
+        assert!(!pay.covers(&id, &[], at(0)), "the bastion's is nobody's");
+    }
 
     #[test]
     fn a_severity_of_a_newer_daemon_is_a_note() {

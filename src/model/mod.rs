@@ -13,7 +13,7 @@ mod view;
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use behind::{BEHIND, BehindView, Laggard, SpillView};
 pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
-pub use incident::{Blast, Incident, NextStep, Severity};
+pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};
 pub use ports::{Port, PortError, PortRange};
 pub use state::{

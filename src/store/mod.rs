@@ -1,4 +1,4 @@
-//! What must survive a restart: leases and revocations, behind one trait.
+//! What must survive a restart: leases, revocations and mutes, behind one trait.
 
 mod handle;
 mod sqlite;
@@ -9,7 +9,7 @@ mod tests;
 pub use handle::StoreHandle;
 pub use sqlite::SqliteStore;
 
-use crate::model::{BlockTarget, LeaseView, Port, RevocationView};
+use crate::model::{BlockTarget, LeaseView, Mute, Port, RevocationView};
 use thiserror::Error;
 
 /// What was saved.
@@ -19,6 +19,8 @@ pub struct Saved {
     pub leases: Vec<LeaseView>,
     /// Blocks in force.
     pub revocations: Vec<RevocationView>,
+    /// Incidents that are to alarm nobody.
+    pub mutes: Vec<Mute>,
 }
 
 /// One change to what is saved.
@@ -32,6 +34,10 @@ pub enum Change {
     PutRevocation(RevocationView),
     /// Forget a block.
     DropRevocation(BlockTarget),
+    /// Write a mute; the incident's id is its key.
+    PutMute(Mute),
+    /// Forget the mute of this incident.
+    DropMute(String),
 }
 
 /// Why something could not be saved or read.

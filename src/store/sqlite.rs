@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, `ledger.sqlite`, in the state folder.
 
 use super::{Change, Saved, Store, StoreError};
-use crate::model::{BlockTarget, LeaseKind, LeaseView, RevocationView, Time};
+use crate::model::{BlockTarget, LeaseKind, LeaseView, Mute, RevocationView, Time};
 use chrono::SecondsFormat;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior, params};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// The steps from an empty file to the newest layout. `user_version` tells how many a file has behind it. Never change
 /// one that has been released: add another.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE lease (
         port    INTEGER PRIMARY KEY,
         host    TEXT NOT NULL,
@@ -31,7 +32,18 @@ const MIGRATIONS: [&str; 1] = ["
         reason  TEXT,
         PRIMARY KEY (kind, value)
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE mute (
+        incident TEXT PRIMARY KEY,
+        by       TEXT NOT NULL,
+        since    TEXT NOT NULL,
+        until    TEXT NOT NULL,
+        reason   TEXT NOT NULL,
+        teams    TEXT
+    ) STRICT;
+",
+];
 
 /// How long a reader from outside (`sqlite3`, a backup) may hold us up.
 const BUSY: Duration = Duration::from_secs(5);
@@ -110,6 +122,7 @@ impl Store for SqliteStore {
         Ok(Saved {
             leases: self.rows("lease", "port, host, team, service, kind, since, until, by, reason", read_lease)?,
             revocations: self.rows("revocation", "kind, value, by, since, reason", read_revocation)?,
+            mutes: self.rows("mute", "incident, by, since, until, reason, teams", read_mute)?,
         })
     }
 
@@ -198,8 +211,39 @@ fn apply_one(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
         Change::DropRevocation(t) => {
             tx.execute("DELETE FROM revocation WHERE kind = ?1 AND value = ?2", [t.kind(), &t.value()])
         }
+        Change::PutMute(m) => tx.execute(
+            "INSERT OR REPLACE INTO mute (incident, by, since, until, reason, teams) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                m.incident,
+                m.by,
+                write_time(m.since),
+                write_time(m.until),
+                m.reason,
+                m.teams.as_ref().map(|ts| ts.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(" "))
+            ],
+        ),
+        Change::DropMute(incident) => tx.execute("DELETE FROM mute WHERE incident = ?1", [incident]),
     }
     .map(drop)
+}
+
+/// Teams are words, so a space parts them.
+fn read_mute(row: &Row<'_>) -> Odd<Mute> {
+    let incident: String = get(row, "incident")?;
+    let named = |what: String| format!("the mute of {incident:?}: {what}");
+    let read = || -> Odd<Mute> {
+        let teams =
+            |t: String| t.split_whitespace().map(|t| t.parse().map_err(|e| format!("team {t:?}: {e}"))).collect();
+        Ok(Mute {
+            incident: incident.clone(),
+            by: get(row, "by")?,
+            since: read_time("since", &get::<String>(row, "since")?)?,
+            until: read_time("until", &get::<String>(row, "until")?)?,
+            reason: get(row, "reason")?,
+            teams: get::<Option<String>>(row, "teams")?.map(teams).transpose()?,
+        })
+    };
+    read().map_err(named)
 }
 
 /// A row, or what is odd about it.
@@ -279,6 +323,11 @@ impl SqliteStore {
             rusqlite::types::Value::Integer(n) => n.to_string(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Runs statements as they are.
+    pub(super) fn execute(&self, sql: &str) {
+        self.db.execute_batch(sql).unwrap();
     }
 
     /// Applies within a transaction that is never committed.

@@ -103,7 +103,7 @@ fn commits_are_fsynced_into_a_write_ahead_log() {
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("synchronous"), "2");
     assert_eq!(pragma("busy_timeout"), "5000");
-    assert_eq!(pragma("user_version"), "1");
+    assert_eq!(pragma("user_version"), "2");
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(SqliteStore::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
-    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 1)"), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 2)"), "{error}");
     let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
     assert_eq!(version, 99);
 }
@@ -252,4 +252,31 @@ async fn a_refused_change_is_told_to_its_caller_only() {
     assert!(matches!(bad, Err(StoreError::Database { .. })));
     good.unwrap();
     assert_eq!(load(&path).leases, [lease(2)]);
+}
+
+#[test]
+fn mutes_are_kept_with_their_teams_and_a_ledger_of_the_first_layout_gets_their_table() {
+    let (_dir, path) = ledger();
+    let mute = |incident: &str, teams: Option<&[&str]>| Mute {
+        incident: incident.to_owned(),
+        by: "alice".to_owned(),
+        since: at(1_795_219_190_000),
+        until: at(1_795_300_000_000),
+        reason: "기다리는 중".to_owned(),
+        teams: teams.map(|ts| ts.iter().map(|t| t.parse().unwrap()).collect()),
+    };
+    let all = [mute("host-gone:a", None), mute("host-gone:b", Some(&["결제", "iot"])), mute("host-gone:c", Some(&[]))];
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.apply(&[Change::PutLease(lease(20_100))]).unwrap();
+    // As the version before left it.
+    store.execute("DROP TABLE mute; PRAGMA user_version = 1");
+    drop(store);
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.apply(&all.clone().map(Change::PutMute)).unwrap();
+    let again = Mute { reason: "later".to_owned(), ..all[0].clone() };
+    store.apply(&[Change::PutMute(again.clone()), Change::DropMute("host-gone:c".to_owned())]).unwrap();
+    drop(store);
+    let saved = load(&path);
+    assert_eq!(saved.leases, [lease(20_100)]);
+    assert_eq!(saved.mutes, [all[1].clone(), again]);
 }

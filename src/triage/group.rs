@@ -3,7 +3,7 @@
 use super::facts::{Facts, HostFacts};
 use super::rules::{RESTARTED, Seen};
 use super::table::{Find, Next, RULES, Rule};
-use crate::model::{Blast, HostName, Incident, NextStep, Port, Severity, TeamName, Time, TunnelView};
+use crate::model::{Blast, HostName, Incident, Mute, NextStep, Port, TeamName, Time, TunnelView};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Names and ports that an incident lists; it counts them all.
@@ -54,7 +54,7 @@ impl Group {
 
 /// What is wrong, the worst first; and when that may change though nothing happens.
 #[must_use]
-pub fn incidents(facts: &Facts<'_>) -> (Vec<Incident>, Option<Time>) {
+pub fn incidents(facts: &Facts<'_>, mutes: &[Mute]) -> (Vec<Incident>, Option<Time>) {
     let mut explained: HashSet<&HostName> = HashSet::new();
     let mut out = Vec::new();
     for rule in RULES {
@@ -94,11 +94,17 @@ pub fn incidents(facts: &Facts<'_>) -> (Vec<Incident>, Option<Time>) {
         out.extend(groups.into_iter().map(|(key, group)| incident(rule, &key, group)));
     }
     without_repeats(&mut out);
-    // The worst first, then the newest.
-    out.sort_by(|a, b| (a.severity, b.since, &a.id).cmp(&(b.severity, a.since, &b.id)));
+    for i in &mut out {
+        i.muted = mutes.iter().find(|m| m.covers(&i.id, &i.blast.teams, facts.now)).cloned();
+    }
+    // The worst first, then the newest; what is muted comes last.
+    out.sort_by(|a, b| {
+        (a.muted.is_some(), a.severity, b.since, &a.id).cmp(&(b.muted.is_some(), b.severity, a.since, &b.id))
+    });
+    let mute_ends = mutes.iter().map(|m| m.until).filter(|t| *t > facts.now).min();
     let window = facts.started + RESTARTED;
     let window = (facts.ran_before && window > facts.now).then_some(window);
-    (out, facts.due.into_iter().chain(window).min())
+    (out, facts.due.into_iter().chain(window).chain(mute_ends).min())
 }
 
 fn by_team(groups: BTreeMap<String, Group>) -> BTreeMap<String, Group> {
@@ -140,6 +146,7 @@ fn incident(rule: &Rule, key: &str, group: Group) -> Incident {
         severity,
         what,
         likely: rule.likely.to_owned(),
+        muted: None,
         evidence,
         since,
         tunnels: group.ports.len(),
@@ -192,8 +199,8 @@ fn step(next: &Next, group: &Group) -> NextStep {
     NextStep { key: next.key.to_owned(), what, run }
 }
 
-/// How bad it stands in all; none when all is well. Notes are no alarm.
+/// How many are more than notes and not muted; none when all is well.
 #[must_use]
 pub fn alarms(incidents: &[Incident]) -> usize {
-    incidents.iter().filter(|i| i.severity < Severity::Note).count()
+    incidents.iter().filter(|i| i.alarms()).count()
 }

@@ -107,6 +107,7 @@ struct World {
     sessions: Vec<SessionView>,
     teams: Vec<TeamView>,
     troubles: Troubles,
+    mutes: Vec<Mute>,
 }
 
 impl World {
@@ -120,24 +121,28 @@ impl World {
             sessions: vec![],
             teams: vec![],
             troubles: Troubles::default(),
+            mutes: vec![],
         }
     }
 
     fn look(&self) -> (Vec<Incident>, Option<Time>) {
         let sessions = || self.sessions.iter().collect();
         let team_of = |_: &HostName| Some("pay".parse().unwrap());
-        incidents(&Facts::of(&Picture {
-            now: self.now,
-            started: self.started,
-            ran_before: self.ran_before,
-            audit_failure: self.audit_failure.map(|f| (f, ago(5))),
-            tunnels: self.tunnels.iter().filter(|t| t.state != TunnelState::Up).collect(),
-            total: self.tunnels.len(),
-            sessions: &sessions,
-            teams: self.teams.iter().collect(),
-            troubles: &self.troubles,
-            team_of: &team_of,
-        }))
+        incidents(
+            &Facts::of(&Picture {
+                now: self.now,
+                started: self.started,
+                ran_before: self.ran_before,
+                audit_failure: self.audit_failure.map(|f| (f, ago(5))),
+                tunnels: self.tunnels.iter().filter(|t| t.state != TunnelState::Up).collect(),
+                total: self.tunnels.len(),
+                sessions: &sessions,
+                teams: self.teams.iter().collect(),
+                troubles: &self.troubles,
+                team_of: &team_of,
+            }),
+            &self.mutes,
+        )
     }
 
     fn found(&self) -> Vec<Incident> {
@@ -451,4 +456,30 @@ fn causes_have_one_name_each_and_say_what_to_do() {
     names.dedup();
     assert_eq!(names.len(), RULES.len());
     assert!(RULES.iter().all(|r| !r.next.is_empty() && !r.likely.is_empty()));
+}
+
+#[test]
+fn what_is_muted_comes_last_and_alarms_nobody_until_its_time_is_over() {
+    let mut w = World::of(vec![
+        down(20_100, "pay-01", ClientDisconnect, 60),
+        degraded(20_101, "pay-02", LinkLayer::Channel),
+        row(20_102, "pay-03", TunnelState::Up),
+    ]);
+    assert_eq!(alarms(&w.found()), 2);
+    let mute = |id: &str| Mute {
+        incident: id.to_owned(),
+        by: "alice".to_owned(),
+        since: ago(10),
+        until: t0() + TimeDelta::seconds(50),
+        reason: "moved to the new rack".to_owned(),
+        teams: None,
+    };
+    w.mutes = vec![mute("host-gone:pay-01"), mute("host-gone:nobody")];
+    let (found, due) = w.look();
+    let order: Vec<(&str, bool)> = found.iter().map(|i| (i.cause.as_str(), i.muted.is_some())).collect();
+    assert_eq!(order, [("service-refused", false), ("host-gone", true)]);
+    assert_eq!(alarms(&found), 1);
+    assert_eq!(due, Some(t0() + TimeDelta::seconds(50)), "it is looked at again when the mute ends");
+    w.now = t0() + TimeDelta::seconds(50);
+    assert_eq!(alarms(&w.found()), 2);
 }

@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Picture};
 use super::group::incidents;
-use crate::model::{HostName, Incident, Revision, SessionView, TeamName, Time, now};
+use crate::model::{HostName, Incident, Mute, Revision, SessionView, TeamName, Time, now};
 use crate::tunnels::{Board, Registry, Troubles};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Known {
 struct Kept {
     known: Known,
     made: Instant,
-    of: (Revision, u64, Option<String>),
+    of: (Revision, u64, Option<String>, Arc<[Mute]>),
     due: Option<Time>,
 }
 
@@ -56,7 +56,7 @@ impl Triage {
         let troubles = registry.troubles(self.troubles.as_ref());
         self.troubles = Some(Arc::clone(&troubles));
         let failure = registry.journal.status().failure;
-        let of = (board.revision(), troubles.version, failure);
+        let of = (board.revision(), troubles.version, failure, registry.mutes());
         let now = now();
         if let Some(kept) = self.scopes.get_mut(scope).filter(|k| k.of == of && k.due.is_none_or(|d| now < d)) {
             kept.made = Instant::now();
@@ -87,7 +87,7 @@ impl Triage {
             troubles: &troubles,
             team_of: &team_of,
         });
-        let (found, due) = incidents(&facts);
+        let (found, due) = incidents(&facts, &of.3);
         let known = match self.scopes.get(scope) {
             Some(kept) if *kept.known.incidents == *found => kept.known.clone(),
             _ => {

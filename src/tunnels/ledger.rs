@@ -360,6 +360,8 @@ impl Ledger {
                 self.changed.all = true;
                 self.blocks.remove(t);
             }
+            // The registry's.
+            Change::PutMute(_) | Change::DropMute(_) => {}
         }
     }
 }

@@ -13,6 +13,7 @@ mod leases;
 mod ledger;
 mod lifecycle;
 mod live;
+mod mutes;
 mod pipe;
 mod post;
 mod quay;

@@ -68,6 +68,8 @@ pub(super) struct State {
     pub(super) unsaved: HashSet<BlockTarget>,
     /// Ports on which another program was found listening, and when: not given out again for a while.
     pub(super) foreign: HashMap<Port, Instant>,
+    /// Incidents that are to alarm nobody, by id.
+    pub(super) mutes: super::mutes::Mutes,
     /// What changed since the board was last brought up to date.
     pub(super) dirty: Dirty,
 }
@@ -136,6 +138,7 @@ impl Registry {
             journal,
             store,
             state: Mutex::new(State {
+                mutes: super::mutes::Mutes::new(saved.mutes.iter().cloned()),
                 ledger: Ledger::new(saved),
                 sessions: HashMap::new(),
                 by_host: HashMap::new(),

@@ -291,6 +291,7 @@ pub(crate) fn incidents() -> Vec<Incident> {
                 .iter()
                 .map(|n| NextStep { key: n.key.into(), what: n.what.into(), run: n.run.map(Into::into) })
                 .collect(),
+            muted: None,
         }
     };
     let mut network = one(

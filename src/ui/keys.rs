@@ -123,6 +123,7 @@ pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
         Scope::Tunnel => matches!(screen, Triage | Tunnels | Health | Ports | Sessions),
         Scope::Visitor => matches!(screen, Tunnels | Health),
         Scope::Port => screen == Ports,
+        Scope::Incident => screen == Triage,
         Scope::Bastion => false,
     }
 }
@@ -132,7 +133,10 @@ pub(crate) fn find(key: Key, screen: Screen) -> Option<Cmd> {
     let bound = KEYS.iter().find(|b| b.keys.contains(&key) && (b.on.is_empty() || b.on.contains(&screen)));
     bound.map(|b| b.cmd).or_else(|| {
         let Char(c) = key else { return None };
-        let spec = ACTIONS.iter().find(|a| a.key == Some(c))?;
+        // Two screens may use one key for an action each.
+        let mut specs = ACTIONS.iter().filter(|a| a.key == Some(c)).peekable();
+        let first = specs.peek().copied()?;
+        let spec = specs.find(|a| offered(a, screen)).unwrap_or(first);
         Some(if offered(spec, screen) { Cmd::Act(spec) } else { Cmd::Elsewhere(spec) })
     })
 }

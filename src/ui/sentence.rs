@@ -86,6 +86,15 @@ pub(crate) fn event(r: &Record) -> String {
             )
         }
         What::Restore { target } => format!("restore {target}"),
+        What::Mute { incident, until } => format!("mute {incident} until {}", until.format("%Y-%m-%d %H:%M:%SZ")),
+        What::Unmute { incident } => format!("unmute {incident}"),
+        What::IncidentOpen { cause, what, tunnels, hosts, .. } => {
+            let n = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+            format!("incident {cause}: {what}, {}, {}", n(*tunnels, "tunnel"), n(*hosts, "host"))
+        }
+        What::IncidentClose { cause, what, seconds } => {
+            format!("incident over: {cause}: {what}, after {}", secs(*seconds))
+        }
         What::OperatorRefused { action } => action.clone(),
         What::CutVisitor {} => "visitor cut".into(),
         What::Disconnect {} => "session closed by hand".into(),
@@ -150,6 +159,11 @@ pub(crate) fn command(a: &Action) -> String {
         Action::Release { port, reason } => format!("release {port}{}", why(reason)),
         Action::CutVisitor { visitor } => format!("cut {visitor}"),
         Action::Disconnect { session } => format!("disconnect {session}"),
+        Action::Mute { incident, for_s, reason } => {
+            let time = humantime::format_duration(std::time::Duration::from_secs(*for_s)).to_string();
+            format!("mute {} --for {} --reason {}", quote(incident), time.replace(' ', ""), quote(reason))
+        }
+        Action::Unmute { incident } => format!("unmute {}", quote(incident)),
         Action::Reload => "reload".into(),
         // Only a console has modes; in the palette it is this.
         Action::WriteMode { on } => return if *on { ":write".into() } else { ":read".into() },

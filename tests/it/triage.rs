@@ -322,3 +322,64 @@ fn one_sees_the_incidents_of_ones_own_teams() {
     let whom: Vec<&Value> = answer["incidents"].as_array().unwrap().iter().map(|i| &i["what"]).collect();
     assert_eq!(whom, ["iot-01"]);
 }
+
+#[test]
+fn an_incident_is_muted_on_the_screen_with_a_reason_and_leaves_its_lines_in_the_journal() {
+    let mut b = two_hosts().start();
+    let port = b.port("pay", 0);
+    let mut ssh = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
+    let mut c = console(&b);
+    c.until_text("all well");
+    ssh.kill9();
+    let i = wait_cause(&b, "host-gone", |_| true);
+    let id = i["id"].as_str().unwrap();
+    c.until_line(&["down", "pay-01", "session ended, not back"]);
+    // What lasts is written down, with its evidence, where the host's own events are.
+    let opened = b.wait_audit("the incident's line", |e| e["event"] == "incident.open");
+    assert_eq!(
+        (&opened["cause"], &opened["host"], &opened["port"]),
+        (&"host-gone".into(), &"pay-01".into(), &port.into())
+    );
+    assert!(opened["reason"].as_str().unwrap().contains("has not dialled again"), "{opened}");
+    assert_eq!(triage(&b, &[]).1, 1);
+    c.keys("W");
+    c.until_text("RW");
+    c.keys("m");
+    c.until_text("mute host-gone:pay-01?");
+    c.keys("new disk goes in\r");
+    c.until_line(&["muted", "pay-01", "session ended, not back"]);
+    let muted = b.wait_audit("the mute", |e| e["event"] == "operator.mute");
+    assert_eq!((&muted["incident"], &muted["reason"]), (&id.into(), &"new disk goes in".into()));
+    let (all, exit) = triage(&b, &[]);
+    assert_eq!(exit, 0, "no alarm");
+    assert_eq!(all[0]["muted"]["reason"], "new disk goes in");
+    // Nor without a reason, nor what there is not, nor for ever.
+    let refused = |b: &Bastion, args: &[&str], why: &str| {
+        let o = b.cli(args);
+        let said = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert!(!o.status.success() && said.contains(why), "{said}");
+    };
+    refused(&b, &["mute", "host-gone:pay-02", "--for", "1h", "--reason", "x"], "there is no incident");
+    refused(&b, &["mute", id, "--for", "1h", "--reason", " "], "say why");
+    refused(&b, &["mute", id, "--for", "1year", "--reason", "x"], "30 days");
+    // It outlives the daemon, and is lifted by hand.
+    b.restart();
+    assert!(b.cli(&["unmute", id]).status.success(), "it was kept over the restart");
+    b.wait_audit("the end of the mute", |e| e["event"] == "operator.unmute");
+    refused(&b, &["unmute", id], "is not muted");
+    c.keys("q");
+    assert_eq!(c.wait_exit(), 0);
+}
+
+#[test]
+fn an_incident_that_ends_says_how_long_it_lasted() {
+    let b = two_hosts().start();
+    let port = b.port("pay", 0);
+    let mut ssh = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
+    ssh.kill9();
+    b.wait_audit("the incident's line", |e| e["event"] == "incident.open");
+    let _again = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
+    let over = b.wait_audit("its end", |e| e["event"] == "incident.close");
+    assert_eq!((&over["cause"], &over["host"]), (&"host-gone".into(), &"pay-01".into()));
+    assert!(over["seconds"].as_f64().unwrap() >= 5.0, "{over}");
+}

@@ -70,6 +70,11 @@ impl Verb {
             Self::Release { port, reason, yes } => (Action::Release { port: *port, reason: reason.clone() }, *yes),
             Self::Cut { visitor, yes } => (Action::CutVisitor { visitor: *visitor }, *yes),
             Self::Disconnect { session, yes } => (Action::Disconnect { session: *session }, *yes),
+            Self::Mute { incident, time, reason, yes } => {
+                let (incident, reason) = (incident.clone(), reason.clone());
+                (Action::Mute { incident, for_s: time.as_secs(), reason }, *yes)
+            }
+            Self::Unmute { incident, yes } => (Action::Unmute { incident: incident.clone() }, *yes),
             Self::Reload { yes } => (Action::Reload, *yes),
             _ => return None,
         })

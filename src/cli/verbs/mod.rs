@@ -108,6 +108,8 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         | Verb::Release { .. }
         | Verb::Cut { .. }
         | Verb::Disconnect { .. }
+        | Verb::Mute { .. }
+        | Verb::Unmute { .. }
         | Verb::Reload { .. } => act::act(client, out, verb).await,
     }
 }

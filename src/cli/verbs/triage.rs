@@ -42,12 +42,23 @@ pub(super) async fn triage(client: &Client, out: &mut Out<'_>) -> Result<Exit, F
 
 fn paragraph(i: &Incident, at: Time, out: &Out<'_>) -> String {
     let (glyph, tone) = match i.severity {
+        _ if i.muted.is_some() => ("z", Tone::Dim),
         Severity::Down => ("✗", Tone::Bad),
         Severity::Warning => ("!", Tone::Warn),
         Severity::Note => ("·", Tone::Dim),
     };
     let head = out.paint(tone, &format!("{glyph} {}", i.severity));
-    let mut text = format!("{head}  {}: {}, {}\n", clean(&i.what, 100), clean(&i.likely, 200), age(at, i.since));
+    let mut text = format!(
+        "{head}  {}: {}, {}  ({})\n",
+        clean(&i.what, 100),
+        clean(&i.likely, 200),
+        age(at, i.since),
+        clean(&i.id, 200)
+    );
+    if let Some(m) = &i.muted {
+        let until = m.until.format("%Y-%m-%d %H:%M:%SZ");
+        text.push_str(&format!("    muted until {until} by {}: {}\n", clean(&m.by, 100), clean(&m.reason, SENTENCE)));
+    }
     text.push_str(&format!("    {}\n", clean(&i.evidence, SENTENCE)));
     text.push_str(&format!("    hits: {}\n", clean(&hits(i), SENTENCE)));
     for n in &i.next {

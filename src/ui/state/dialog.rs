@@ -56,6 +56,7 @@ pub(crate) enum Subject {
     Assign { port: Option<Port> },
     Move { from: Port },
     Release { port: Port },
+    Mute { incident: String },
     Plain { action: Action },
 }
 
@@ -122,6 +123,13 @@ impl Ask {
                 Action::Move { from: *from, to, reason }
             }
             Subject::Release { port } => Action::Release { port: *port, reason },
+            Subject::Mute { incident } => {
+                let time = self.field(FOR).ok_or("say for how long: 30m, 2h, 3days")?;
+                let time = humantime::parse_duration(&time)
+                    .map_err(|e| format!("{time:?} is no time ({e}): 30m, 2h, 3days"))?;
+                let reason = reason.ok_or("say why: who takes over from you will want to know")?;
+                Action::Mute { incident: incident.clone(), for_s: time.as_secs(), reason }
+            }
             Subject::Plain { action } => action.clone(),
         })
     }
@@ -134,6 +142,7 @@ pub(crate) const HOST: &str = "host";
 pub(crate) const SERVICE: &str = "service";
 pub(crate) const TO: &str = "to port";
 pub(crate) const TARGET: &str = "block";
+pub(crate) const FOR: &str = "for";
 
 /// What lies over the screen.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Asking before acting: an action becomes a question that freezes what it is about.
 
-use super::{Effect, say, send_action};
+use super::{Effect, mute, say, send_action};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
 use crate::model::{BlockTarget, HostName, Port, Role, SessionId, VisitorId};
@@ -109,6 +109,10 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
             let v = v.ok_or("select a visitor first: Enter opens the detail, l goes to its visitors")?;
             Ok(cut(state, spec, v.id))
         }
+        "mute" | "unmute" => {
+            let incident = state.selected_incident().filter(|_| state.screen == Screen::Triage);
+            mute::question(state, spec, &incident.ok_or("select an incident first (1)")?.id)
+        }
         _ => Err(format!(":{} {} in the palette", spec.verb, spec.args)),
     }
 }
@@ -178,6 +182,7 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
             extra(1)?;
             Ok(disconnect(state, spec, first.parse()?))
         }
+        "mute" | "unmute" => mute::from_words(state, spec, words),
         _ => Err(usage()),
     }
 }
@@ -186,11 +191,17 @@ fn seen(row: &Row) -> Option<(Port, Option<SessionId>, HostName)> {
     Some((row.port(), row.view.session, row.host().clone()))
 }
 
-fn new(spec: &'static ActionSpec, subject: Subject, title: String, facts: Vec<String>, fields: Vec<Field>) -> Ask {
+pub(super) fn new(
+    spec: &'static ActionSpec,
+    subject: Subject,
+    title: String,
+    facts: Vec<String>,
+    fields: Vec<Field>,
+) -> Ask {
     Ask { spec, subject, seen: None, title, facts, fields, focus: 0, problem: None }
 }
 
-fn plain(spec: &'static ActionSpec, action: Action, title: &str, facts: Vec<String>) -> Ask {
+pub(super) fn plain(spec: &'static ActionSpec, action: Action, title: &str, facts: Vec<String>) -> Ask {
     new(spec, Subject::Plain { action }, title.to_owned(), facts, vec![])
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod link;
+mod mute;
 mod palette;
 mod tabs;
 mod typing;

@@ -61,6 +61,8 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
         ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),
         ["cut"] => state.visitors.iter().flat_map(|(_, _, all)| all).map(|v| v.id.to_string()).collect(),
+        ["mute"] => state.live.incidents().iter().map(|i| i.id.clone()).collect(),
+        ["unmute"] => state.live.incidents().iter().filter(|i| i.muted.is_some()).map(|i| i.id.clone()).collect(),
         ["move" | "release"] => state.live.tunnels.keys().map(ToString::to_string).collect(),
         ["restore"] => {
             let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);

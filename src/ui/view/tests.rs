@@ -2,12 +2,13 @@
 
 use super::draw;
 use crate::control::protocol::{Push, Reply};
-use crate::model::{AuditStatus, Role, Seq, TunnelState};
+use crate::model::{AuditStatus, Mute, Role, Seq, TunnelState};
 use crate::ui::caps::Depth;
 use crate::ui::fixtures::*;
 use crate::ui::link::LinkEvent;
 use crate::ui::state::State;
 use crate::ui::{text, update};
+use chrono::TimeDelta;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -40,6 +41,26 @@ fn lines(b: &Buffer) -> Vec<String> {
 #[test]
 fn triage_80x24_has_the_evidence_and_what_to_do_below() {
     assert_snapshot!(show(&home((80, 24), incidents())));
+}
+
+#[test]
+fn a_muted_incident_says_until_when_and_why() {
+    let mut all = incidents();
+    let mut one = all.remove(0);
+    one.muted = Some(Mute {
+        incident: one.id.clone(),
+        by: "alice".into(),
+        since: one.since,
+        until: one.since + TimeDelta::hours(2),
+        reason: "provider works on the line".into(),
+        teams: None,
+    });
+    let mut s = home((80, 24), vec![one]);
+    assert_snapshot!(show(&s));
+    keys(&mut s, "W");
+    s.write_until = Some(s.now + TimeDelta::minutes(10));
+    keys(&mut s, "m");
+    assert_snapshot!("muting_asks_for_how_long_and_why", show(&s));
 }
 
 #[test]

@@ -39,8 +39,9 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     }
 }
 
-fn look(c: &Canvas<'_>, severity: Severity) -> (&'static str, Style) {
-    match severity {
+fn look(c: &Canvas<'_>, x: &Incident) -> (&'static str, Style) {
+    match x.severity {
+        _ if x.muted.is_some() => ("z", c.pal.dim),
         Severity::Down => (c.glyph("✗", "x"), c.pal.bad),
         Severity::Warning => ("!", c.pal.warn),
         Severity::Note => (c.glyph("·", "."), c.pal.dim),
@@ -49,10 +50,11 @@ fn look(c: &Canvas<'_>, severity: Severity) -> (&'static str, Style) {
 
 fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
     let Some(x) = c.state.incident_rows.get(i).and_then(|n| c.state.live.incidents().get(*n)) else { return vec![] };
-    let (glyph, style) = look(c, x.severity);
+    let (glyph, style) = look(c, x);
     let age = c.age(x.since);
+    let word = if x.muted.is_some() { "muted" } else { x.severity.word() };
     vec![
-        (format!("{glyph} {}", x.severity), style),
+        (format!("{glyph} {word}"), style),
         (x.what.clone(), c.pal.text),
         (age, c.pal.text),
         (x.tunnels.max(x.hosts).to_string(), c.pal.text),
@@ -62,7 +64,7 @@ fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
 
 /// The evidence, then what it hits, then what to do.
 fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
-    let (_, style) = look(c, x.severity);
+    let (_, style) = look(c, x);
     c.rule(area, area.y, &format!("{}: {}", x.what, x.likely), false);
     let inner = Rect {
         x: area.x + 1,
@@ -73,6 +75,10 @@ fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
     let width = usize::from(inner.width);
     let dim = c.pal.dim;
     let mut lines: Vec<Vec<Span>> = vec![];
+    if let Some(m) = &x.muted {
+        let said = format!("muted until {} by {}: {}", c.time(m.until), m.by, m.reason);
+        lines.extend(text::wrap(&said, width).into_iter().map(|l| vec![(l, c.pal.warn)]));
+    }
     lines.extend(text::wrap(&x.evidence, width).into_iter().map(|l| vec![(l, style)]));
     let room = usize::from(inner.height);
     let steps = steps(c, x, width, room);
