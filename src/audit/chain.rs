@@ -15,6 +15,8 @@ pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000
 const HASH_KEY: &[u8] = b",\"hash\":\"";
 const HASH_END: &[u8] = b"\"}";
 const HASH_FIELD: usize = HASH_KEY.len() + GENESIS.len() + HASH_END.len();
+/// How much of a line's end is its place in the chain: `,"prev":"…"` and the hash.
+pub(super) const TAIL: usize = b",\"prev\":\"\"".len() + GENESIS.len() + HASH_FIELD;
 
 /// The end of the chain: what the next record follows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use super::chain::Tip;
 use super::files::{self, Disk, RealDisk};
 use super::recover::recover;
+use super::watch::Watch;
 use super::writer::{Order, Pace, Reply, Writer};
-use super::{AuditError, AuditQuery, Event, Record};
+use super::{AuditError, AuditQuery, ChainStatus, Event, Found, Record, aside, search_dir};
 use crate::model::{AuditStatus, Seq, Time};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
-use tokio::sync::{broadcast, oneshot};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 
 /// Records kept in memory for [`Journal::recent`].
 pub const RECENT: usize = 10_000;
@@ -42,6 +43,10 @@ struct Inner {
     /// None once closed. Dropping it ends the thread, after it has written all it was given.
     orders: RwLock<Option<mpsc::Sender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held by whoever reads the files.
+    turn: Semaphore,
+    /// How far the chain has been proved.
+    watch: Arc<Mutex<Watch>>,
 }
 
 impl Inner {
@@ -149,6 +154,8 @@ impl Journal {
                 shared,
                 orders: RwLock::new(Some(orders)),
                 thread: Mutex::new(Some(thread)),
+                turn: Semaphore::new(1),
+                watch: Arc::default(),
             }),
         };
         for event in found.events {
@@ -285,17 +292,44 @@ impl Journal {
         out
     }
 
-    /// The newest records that match, oldest first, and whether more matched than the limit. Reads the files on a thread
-    /// for blocking work, after a flush, so that what was recorded before is found.
+    /// Searches the files for as long as `slice`, newest first, after a flush, so that what was recorded before is found.
+    /// Goes on where it stopped with `before` the number it gives. Records that are not `visible` do not count.
+    ///
+    /// One piece of a search runs at a time, on a thread of low priority; dropping the future ends it at once.
     ///
     /// # Errors
     /// [`AuditError`] when folder or files cannot be read.
-    pub async fn query(&self, query: AuditQuery) -> Result<(Vec<Record>, bool), AuditError> {
+    pub async fn search(
+        &self,
+        query: AuditQuery,
+        slice: Duration,
+        visible: impl Fn(&Record) -> bool + Send + 'static,
+    ) -> Result<Found, AuditError> {
+        let _turn = self.inner.turn.acquire().await.map_err(|_| AuditError::Stopped)?;
         // What the disk refuses cannot be found on it; status() says so.
-        let _ = self.flush().await;
+        if query.before.is_none_or(|b| b > self.status().seq) {
+            let _ = self.flush().await;
+        }
         let dir = self.inner.dir.clone();
-        let found = tokio::task::spawn_blocking(move || super::query_dir(&dir, &query)).await;
-        found.unwrap_or(Err(AuditError::Stopped))
+        aside::run("audit-search", &self.inner.dir, move |left| {
+            let end = Instant::now() + slice;
+            search_dir(&dir, &query, visible, |_| left.is_gone() || Instant::now() >= end)
+        })
+        .await?
+    }
+
+    /// How it stands with the chain: reads what has been written since this was last asked, for as long as `slice`.
+    ///
+    /// # Errors
+    /// [`AuditError`] when folder or files cannot be read.
+    pub async fn chain(&self, slice: Duration) -> Result<ChainStatus, AuditError> {
+        let _turn = self.inner.turn.acquire().await.map_err(|_| AuditError::Stopped)?;
+        let (dir, watch) = (self.inner.dir.clone(), self.inner.watch.clone());
+        aside::run("audit-chain", &self.inner.dir, move |left| {
+            let end = Instant::now() + slice;
+            lock(&watch).look(&dir, |_| left.is_gone() || Instant::now() >= end)
+        })
+        .await?
     }
 
     /// Writes all that was recorded, ends the thread and gives the folder free. Blocks until then. Calling it again does

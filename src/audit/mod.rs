@@ -1,14 +1,21 @@
 //! The audit journal: typed events as JSON lines, chained by hash, one file a day.
 
+mod about;
+mod aside;
+mod blocks;
 mod chain;
 mod error;
 mod event;
 mod files;
 mod journal;
+mod origin;
 mod query;
 mod recover;
 mod search;
+mod sieve;
 mod verify;
+mod walk;
+mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -16,11 +23,16 @@ mod disk_tests;
 #[cfg(test)]
 mod journal_tests;
 #[cfg(test)]
+mod search_tests;
+#[cfg(test)]
 mod verify_tests;
 
+pub use about::About;
 pub use error::AuditError;
 pub use event::{Actor, Context, Event, Outcome, Record, What};
 pub use journal::{Journal, RECENT, WAITING_MAX, WAITING_UNHEALTHY};
-pub use query::{About, AuditQuery};
-pub use search::query_dir;
+pub use origin::Origin;
+pub use query::{AuditQuery, Clock, event_matches, moment};
+pub use search::{Found, Progress, query_dir, search_dir};
 pub use verify::{Break, Torn, VerifyReport, verify};
+pub use watch::ChainStatus;

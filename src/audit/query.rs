@@ -1,10 +1,9 @@
 //! What can be asked of the journal.
 
-use super::{Actor, Outcome, Record};
-use crate::model::{HostName, Port, Seq, TeamName, Time};
-use ipnet::IpNet;
+use super::{About, Actor, Origin, Outcome, Record};
+use crate::model::{HostName, Port, Seq, SessionId, TeamName, Time};
+use chrono::{Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 
 /// Which records. Every field given must match; an empty query matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,154 +31,169 @@ pub struct AuditQuery {
     pub port: Option<Port>,
     /// Concerning any of these; anything when empty.
     pub about: Vec<About>,
-    /// A text that occurs anywhere in the line, case ignored.
+    /// Where the peer came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Origin>,
+    /// User name given at login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Fingerprint of the key used, or its beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// SSH session concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// A text that occurs anywhere in the line (hashes aside, unless it looks like one), case ignored.
     pub text: Option<String>,
+    /// Texts that occur in the line as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
     /// At most this many, the newest ones; 1,000 when absent, 100,000 at most.
     pub limit: Option<usize>,
-}
-
-/// What an event can be about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum About {
-    /// A host, also where somebody not known gave its name.
-    Host(HostName),
-    /// A port.
-    Port(Port),
-    /// A tunnel: its port, and its host as far as the event is of no other port.
-    Tunnel {
-        /// Its host.
-        host: HostName,
-        /// Its port.
-        port: Port,
-    },
-    /// Whatever comes from this network.
-    Net(IpNet),
-    /// Somebody not known, at this address.
-    Stranger(IpAddr),
-}
-
-impl About {
-    /// Whether the record is.
-    #[must_use]
-    pub fn matches(&self, r: &Record) -> bool {
-        let c = &r.event.context;
-        match self {
-            Self::Host(h) => {
-                let named = || c.user.as_deref() == Some(h.as_str()) && matches!(r.event.actor, Actor::Unknown);
-                c.host.as_ref() == Some(h) || (c.host.is_none() && named())
-            }
-            Self::Port(p) => c.port == Some(*p),
-            Self::Tunnel { host, port } => match c.port {
-                Some(p) => p == *port,
-                None => c.host.as_ref() == Some(host),
-            },
-            Self::Net(net) => c.source.is_some_and(|s| net.contains(&s.ip().to_canonical())),
-            Self::Stranger(ip) => {
-                c.host.is_none()
-                    && matches!(r.event.actor, Actor::Unknown)
-                    && c.source.is_some_and(|s| s.ip().to_canonical() == ip.to_canonical())
-            }
-        }
-    }
-
-    /// Texts of which a line has one when it matches; none when nothing so simple can be said.
-    pub(super) fn traces(&self) -> Option<Vec<String>> {
-        // Names have no character that JSON escapes.
-        Some(match self {
-            Self::Host(h) => vec![format!("\"{h}\"")],
-            Self::Port(p) => vec![format!("\"port\":{p}")],
-            Self::Tunnel { host, port } => vec![format!("\"host\":\"{host}\""), format!("\"port\":{port}")],
-            Self::Net(_) => return None,
-            Self::Stranger(ip) => vec![ip.to_canonical().to_string()],
-        })
-    }
 }
 
 impl AuditQuery {
     /// Whether the record matches, `limit` aside.
     #[must_use]
     pub fn matches(&self, r: &Record) -> bool {
+        self.matches_fields(r) && {
+            let mut texts = self.texts().peekable();
+            texts.peek().is_none() || {
+                let line = serde_json::to_string(r).unwrap_or_default().to_lowercase();
+                let said = line.rfind(",\"prev\":\"").and_then(|at| line.get(..at)).unwrap_or(&line);
+                texts.all(|t| (if is_hash(t) { &line } else { said }).contains(&t.to_lowercase()))
+            }
+        }
+    }
+
+    /// The texts that must occur.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.text.iter().chain(&self.words).map(String::as_str)
+    }
+
+    /// Whether everything but the texts matches.
+    pub(super) fn matches_fields(&self, r: &Record) -> bool {
         let c = &r.event.context;
         self.after.is_none_or(|s| r.seq > s)
             && self.before.is_none_or(|s| r.seq < s)
             && self.since.is_none_or(|t| r.at >= t)
             && self.until.is_none_or(|t| r.at < t)
-            && self.event.as_deref().is_none_or(|e| e.split(',').any(|e| event_matches(e.trim(), r.event.name())))
+            && self.event.as_deref().is_none_or(|e| event_matches(e, r.event.name()))
+            && (self.about.is_empty() || self.about.iter().any(|a| a.matches(r)))
             && self.outcome.is_none_or(|o| o == r.event.outcome)
             && self.actor.as_deref().is_none_or(|a| match &r.event.actor {
-                super::Actor::Operator(n) | super::Actor::Host(n) => n == a,
-                super::Actor::Visitor => a == "visitor",
-                super::Actor::Unknown => a == "unknown",
-                super::Actor::Daemon => a == "daemon",
+                Actor::Operator(n) | Actor::Host(n) => n == a,
+                Actor::Visitor => a == "visitor",
+                Actor::Unknown => a == "unknown",
+                Actor::Daemon => a == "daemon",
             })
             && self.host.as_ref().is_none_or(|h| c.host.as_ref() == Some(h))
             && self.team.as_ref().is_none_or(|t| c.team.as_ref() == Some(t))
             && self.port.is_none_or(|p| c.port == Some(p))
-            && (self.about.is_empty() || self.about.iter().any(|a| a.matches(r)))
-            && self.text.as_deref().is_none_or(|t| {
-                serde_json::to_string(r).is_ok_and(|line| line.to_lowercase().contains(&t.to_lowercase()))
-            })
+            && self.source.is_none_or(|o| c.source.is_some_and(|s| o.contains(s)))
+            && self.user.as_ref().is_none_or(|u| c.user.as_ref() == Some(u))
+            && self.key.as_deref().is_none_or(|k| c.fingerprint.as_deref().is_some_and(|f| f.starts_with(k)))
+            && self.session.is_none_or(|s| c.session == Some(s))
     }
 }
 
-fn event_matches(wanted: &str, name: &str) -> bool {
-    let wanted = wanted.trim_end_matches('.');
-    name == wanted || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
+/// Whether an event of this name is meant: its name, or the beginning of it up to a dot; of several, with commas between
+/// them, any.
+#[must_use]
+pub fn event_matches(wanted: &str, name: &str) -> bool {
+    wanted
+        .split(',')
+        .map(|w| w.trim().trim_end_matches('.'))
+        .any(|wanted| name == wanted || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Whether somebody who looks for this looks for a hash. Else the digits of hashes would match every few lines.
+pub(super) fn is_hash(text: &str) -> bool {
+    text.len() >= 16 && text.bytes().all(|b| b.is_ascii_hexdigit())
+        || text.contains("\"prev\"")
+        || text.contains("\"hash\"")
+}
+
+/// Whose days and hours are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Those of this machine's zone.
+    Local,
+    /// Those of UTC.
+    Utc,
+}
+
+/// A moment as people write it: `1h` or `2days` (so long ago), `14:05` (the last time it was so late), `today`, `yesterday`,
+/// `2026-01-31`, `2026-01-31T14:00`, or RFC 3339. None when it is none of these.
+#[must_use]
+pub fn moment(text: &str, now: Time, clock: Clock) -> Option<Time> {
+    let at = |naive: NaiveDateTime| match clock {
+        Clock::Utc => Some(naive.and_utc()),
+        Clock::Local => Local.from_local_datetime(&naive).earliest().map(|t| t.to_utc()),
+    };
+    let here = match clock {
+        Clock::Utc => now.naive_utc(),
+        Clock::Local => now.with_timezone(&Local).naive_local(),
+    };
+    if let Ok(ago) = humantime::parse_duration(text) {
+        return now.checked_sub_signed(chrono::TimeDelta::from_std(ago).ok()?);
+    }
+    if let Ok(t) = chrono::DateTime::parse_from_rfc3339(&text.to_uppercase()) {
+        return Some(t.to_utc());
+    }
+    let day = match text {
+        "today" => Some(here.date()),
+        "yesterday" => here.date().checked_sub_days(Days::new(1)),
+        _ => text.parse::<NaiveDate>().ok(),
+    };
+    if let Some(day) = day {
+        return at(day.and_time(NaiveTime::MIN));
+    }
+    if let Some(time) = ["%H:%M", "%H:%M:%S"].iter().find_map(|f| NaiveTime::parse_from_str(text, f).ok()) {
+        let today = here.date().and_time(time);
+        return at(if today > here { today.checked_sub_days(Days::new(1))? } else { today });
+    }
+    let spelt = text.to_uppercase();
+    ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+        .iter()
+        .find_map(|f| NaiveDateTime::parse_from_str(&spelt, f).ok())
+        .and_then(at)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Context, Event, What};
     use super::*;
 
-    fn record(actor: Actor, context: Context) -> Record {
-        let what = What::AuthFailure { method: "publickey".to_owned(), client: "OpenSSH_9.2p1".to_owned() };
-        let (prev, hash) = ("0".repeat(64), "1".repeat(64));
-        Record { seq: Seq(1), at: crate::model::now(), event: Event::refused(actor, what, "no", context), prev, hash }
-    }
-
     #[test]
-    fn what_an_event_is_about_and_the_trace_of_it_in_its_line() {
-        let host = |h: &str| h.parse::<HostName>().ok();
-        let port = |p: u16| Port::try_from(p).ok();
-        let from = |s: &str| s.parse().ok();
-        let of_host = Context { host: host("pay-db"), port: port(20101), ..Context::default() };
-        let stranger = Context { user: Some("pay-db".into()), source: from("203.0.113.9:50022"), ..Context::default() };
-        let mapped = Context { source: from("[::ffff:203.0.113.9]:50022"), ..Context::default() };
-        let other = Context { host: host("iot-77"), source: from("203.0.113.9:50022"), ..Context::default() };
-        let all = [
-            record(Actor::Host("pay-db".into()), of_host),
-            record(Actor::Unknown, stranger),
-            record(Actor::Unknown, mapped),
-            record(Actor::Host("iot-77".into()), other),
-        ];
-        let (pay, ip) = (host("pay-db").unwrap(), "203.0.113.9".parse().unwrap());
-        for (about, wanted) in [
-            (About::Host(pay.clone()), [true, true, false, false]),
-            (About::Port(port(20101).unwrap()), [true, false, false, false]),
-            (About::Tunnel { host: pay.clone(), port: port(20101).unwrap() }, [true, false, false, false]),
-            (About::Tunnel { host: pay, port: port(20102).unwrap() }, [false; 4]),
-            (About::Stranger(ip), [false, true, true, false]),
-            (About::Net("203.0.113.0/24".parse().unwrap()), [false, true, true, true]),
+    fn moments_as_people_write_them() {
+        let now: Time = "2026-11-21T14:02:11Z".parse().unwrap();
+        for (text, want) in [
+            ("1h", "2026-11-21T13:02:11Z"),
+            ("2days", "2026-11-19T14:02:11Z"),
+            ("2026-11-20", "2026-11-20T00:00:00Z"),
+            ("today", "2026-11-21T00:00:00Z"),
+            ("yesterday", "2026-11-20T00:00:00Z"),
+            ("14:00", "2026-11-21T14:00:00Z"),
+            ("14:30", "2026-11-20T14:30:00Z"),
+            ("2026-11-20T07:30", "2026-11-20T07:30:00Z"),
+            ("2026-11-20t07:30:05", "2026-11-20T07:30:05Z"),
+            ("2026-11-20T16:00:00+09:00", "2026-11-20T07:00:00Z"),
         ] {
-            for (r, wanted) in all.iter().zip(wanted) {
-                assert_eq!(about.matches(r), wanted, "{about:?} {r:?}");
-                let line = serde_json::to_string(r).unwrap();
-                let traced = about.traces().is_none_or(|t| t.iter().any(|t| line.contains(t.as_str())));
-                assert!(!wanted || traced, "{about:?} would be passed over in {line}");
-            }
+            assert_eq!(moment(text, now, Clock::Utc), Some(want.parse().unwrap()), "{text}");
         }
+        assert_eq!(moment("whenever", now, Clock::Utc), None);
+        assert_eq!(moment("9999999999999days", now, Clock::Utc), None);
+        let today = moment("today", now, Clock::Local).unwrap().with_timezone(&Local);
+        assert_eq!(today.time(), NaiveTime::MIN, "days of this machine's zone");
     }
 
     #[test]
-    fn any_of_several_events() {
-        let r = record(Actor::Unknown, Context::default());
-        for (event, wanted) in
-            [("auth", true), ("session,auth", true), ("session, auth.failure", true), ("session,aut", false)]
-        {
-            let q = AuditQuery { event: Some(event.to_owned()), ..AuditQuery::default() };
-            assert_eq!(q.matches(&r), wanted, "{event}");
+    fn hashes_are_searched_only_for_what_looks_like_one() {
+        for yes in ["00ff00ff00ff00ff", "\"prev\":\"00"] {
+            assert!(is_hash(yes), "{yes}");
+        }
+        for no in ["20122", "dead", "00ff00ff00ff00fg"] {
+            assert!(!is_hash(no), "{no}");
         }
     }
 }

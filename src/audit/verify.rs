@@ -5,17 +5,14 @@
 //! checkpoints do so by themselves later.
 
 use super::AuditError;
-use super::chain::Checker;
-use super::files;
+use super::walk::Walk;
 use crate::model::{Seq, Time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// The first place where the chain does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Break {
     /// Name of the file in the folder.
     pub file: String,
@@ -109,43 +106,7 @@ fn count(n: u64, what: &str) -> String {
 /// # Errors
 /// [`AuditError`] when the folder or a file cannot be read. A broken chain is no error but in the report.
 pub fn verify(dir: &Path) -> Result<VerifyReport, AuditError> {
-    let days = files::list(dir)?;
-    let mut report = VerifyReport { files: days.len(), ..VerifyReport::default() };
-    let mut checker = Checker::from_genesis();
-    // A line without an end: torn if nothing follows it, else a break.
-    let mut open_end: Option<(Break, u64)> = None;
-    for day in &days {
-        let file = File::open(&day.path).map_err(AuditError::file(&day.path, "opened"))?;
-        let mut reader = BufReader::with_capacity(256 * 1024, file);
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            let read = reader.read_until(b'\n', &mut line).map_err(AuditError::file(&day.path, "read"))?;
-            if read == 0 {
-                break;
-            }
-            if let Some((b, _)) = open_end.take() {
-                report.broken.get_or_insert(b);
-            }
-            let here = |seq, what| Break { file: day.name(), line: number, seq, what };
-            if line.pop_if(|b| *b == b'\n').is_none() {
-                open_end = Some((here(None, "the line has no end".to_owned()), read as u64));
-                break;
-            }
-            let (link, flaw) = checker.check(&line);
-            if let Some(flaw) = flaw {
-                report.broken.get_or_insert_with(|| here(flaw.seq, flaw.what));
-            }
-            if let Some(link) = link {
-                report.records += 1;
-                report.first.get_or_insert((link.seq, link.at));
-                report.last = Some((link.seq, link.at));
-                report.last_hash = Some(link.hash);
-            }
-        }
-    }
-    if let Some((b, bytes)) = open_end {
-        report.torn = Some(Torn { file: b.file, line: b.line, bytes });
-    }
-    Ok(report)
+    let mut walk = Walk::from_genesis();
+    walk.go_on(dir, |_| false)?;
+    Ok(walk.report)
 }

@@ -1,7 +1,7 @@
 //! The command line, declared. Help, man pages and the verbs of `ssh ops@bastion VERB` derive from it.
 
 use super::exit::EXIT_CODES;
-use crate::audit::{AuditQuery, Outcome};
+use crate::audit::{AuditQuery, Clock, Origin, Outcome, moment};
 use crate::control::actions::action;
 use crate::control::howto::Format;
 use crate::model::{BlockTarget, HostName, Port, Seq, SessionId, TeamName, Time, VisitorId};
@@ -327,7 +327,7 @@ pub struct Yes {
 }
 
 /// Records of `audit` unless `--limit` says otherwise.
-const DEFAULT_LIMIT: usize = 1_000;
+pub(super) const DEFAULT_LIMIT: usize = 1_000;
 
 /// Of `audit`.
 #[derive(Debug, Args)]
@@ -338,7 +338,7 @@ pub struct AuditArgs {
     /// Go on with new events as they come
     #[arg(long, short)]
     pub follow: bool,
-    /// Only from then on: 1h, 2days, 2026-01-31, 2026-01-31T14:00:00Z
+    /// Only from then on: 1h, 2days, yesterday, 14:00, 2026-01-31, 2026-01-31T14:00:00Z (days and hours of UTC)
     #[arg(long, value_name = "WHEN", value_parser = when)]
     pub since: Option<Time>,
     /// Only before then
@@ -362,6 +362,18 @@ pub struct AuditArgs {
     /// Port concerned
     #[arg(long)]
     pub port: Option<Port>,
+    /// Where the peer came from: 203.0.113.9, 203.0.113.9:50022, 203.0.113.0/24
+    #[arg(long, value_name = "ADDRESS")]
+    pub source: Option<Origin>,
+    /// User name given at login
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Fingerprint of the key used, or its beginning (SHA256:…)
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub key: Option<String>,
+    /// SSH session concerned
+    #[arg(long)]
+    pub session: Option<SessionId>,
     /// Only before the event of this number (to page back)
     #[arg(long, value_name = "SEQ")]
     pub before: Option<u64>,
@@ -395,7 +407,12 @@ impl AuditArgs {
             team: self.team.clone(),
             port: self.port,
             about: Vec::new(),
+            source: self.source,
+            user: self.user.clone(),
+            key: self.key.clone(),
+            session: self.session,
             text: self.text.clone(),
+            words: Vec::new(),
             limit: Some(self.limit),
         }
     }
@@ -445,20 +462,11 @@ fn outcome(s: &str) -> Result<Outcome, String> {
     }
 }
 
-/// A moment: so long ago, a day (UTC), or RFC 3339.
+/// A moment; days and hours are UTC's.
 fn when(s: &str) -> Result<Time, String> {
-    if let Ok(ago) = humantime::parse_duration(s) {
-        return chrono::TimeDelta::from_std(ago)
-            .ok()
-            .and_then(|d| crate::model::now().checked_sub_signed(d))
-            .ok_or_else(|| format!("{s:?} is too long ago"));
-    }
-    if let Ok(day) = s.parse::<chrono::NaiveDate>() {
-        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
-    }
-    chrono::DateTime::parse_from_rfc3339(s)
-        .map(|t| t.to_utc())
-        .map_err(|_| format!("{s:?} is not a time: write 1h, 2days, 2026-01-31 or 2026-01-31T14:00:00Z"))
+    moment(s, crate::model::now(), Clock::Utc).ok_or_else(|| {
+        format!("{s:?} is not a time: write 1h, 2days, yesterday, 14:00, 2026-01-31 or 2026-01-31T14:00:00Z (UTC)")
+    })
 }
 
 #[cfg(test)]
@@ -494,7 +502,7 @@ mod tests {
         assert!((3_600..3_610).contains(&hour.num_seconds()));
         assert_eq!(when("2026-01-31").unwrap().to_rfc3339(), "2026-01-31T00:00:00+00:00");
         assert_eq!(when("2026-01-31T09:00:00+09:00").unwrap(), when("2026-01-31").unwrap());
-        assert!(when("yesterday").is_err());
+        assert!(when("whenever").is_err());
         assert!(when("9999999999999days").is_err());
     }
 

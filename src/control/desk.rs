@@ -5,7 +5,7 @@ use super::authz;
 use super::protocol::{Action, ApiError, Delta, ErrorCode, Identity, Outcome, Reply, Request, Snapshot};
 use super::server::{Api, BoxFuture, Cursor};
 use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlimited};
-use crate::audit::{Actor, AuditQuery, Context, Event, Record, What, verify};
+use crate::audit::{Actor, Context, Event, Record, What};
 use crate::config::Principal;
 use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
 use crate::triage::{Known, Scope, Triage};
@@ -20,9 +20,6 @@ use tokio::sync::watch;
 const RECENT: usize = 2_000;
 /// New events a delta carries at most.
 const EVENTS: usize = 500;
-/// Records read at a time for somebody who may not see all of them, and how often at most.
-const PAGE: usize = 10_000;
-const PAGES: usize = 20;
 /// How often counters are looked at while somebody watches.
 const SAMPLE: Duration = Duration::from_secs(1);
 
@@ -181,8 +178,10 @@ impl Desk {
             Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
             Request::HowTo { of } => self.howto(&who, &of).map(|h| Reply::HowTo(Box::new(h))),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
-            Request::Audit(query) => self.audit(&who, query).await,
+            Request::Audit(query) => self.audit(&who, *query).await,
+            Request::Search { query, slice_ms } => self.search(&who, *query, slice_ms).await,
             Request::AuditVerify => self.verify().await,
+            Request::Chain => self.chain().await,
             Request::Act(action) => self.act(who, action).await.map(Reply::Done),
         }
     }
@@ -215,43 +214,6 @@ impl Desk {
             Err(e) => findings.push(format!("{} could not be reloaded as it is now: {e}", config.path.display())),
         }
         findings
-    }
-
-    /// Reads on until enough is found that this person may see.
-    async fn audit(&self, who: &Identity, mut query: AuditQuery) -> Result<Reply, ApiError> {
-        let wanted = query.limit.unwrap_or(1_000).min(100_000);
-        if !unlimited(who) {
-            // What is not theirs is read as well, so pages are never tiny.
-            query.limit = Some(wanted.max(PAGE));
-        }
-        let mut visible = Vec::new();
-        let mut pages = 0;
-        loop {
-            pages += 1;
-            let found = self.registry.journal.query(query.clone()).await;
-            let (records, more) = found.map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
-            let oldest = records.first().map(|r| r.seq);
-            let mut page: Vec<_> = records.into_iter().filter(|r| sees_record(who, r)).collect();
-            page.append(&mut visible);
-            visible = page;
-            match oldest {
-                Some(seq) if more && visible.len() < wanted && pages < PAGES => query.before = Some(seq),
-                _ => {
-                    let extra = visible.len().saturating_sub(wanted);
-                    visible.drain(..extra);
-                    return Ok(Reply::Records { records: visible, more: more || extra > 0 });
-                }
-            }
-        }
-    }
-
-    async fn verify(&self) -> Result<Reply, ApiError> {
-        let unavailable = |e: String| ApiError::new(ErrorCode::Unavailable, e);
-        self.registry.journal.flush().await.map_err(|e| unavailable(e.to_string()))?;
-        let dir = self.registry.journal.dir().to_owned();
-        let report = tokio::task::spawn_blocking(move || verify(&dir)).await.map_err(|e| unavailable(e.to_string()))?;
-        let report = report.map_err(|e| unavailable(e.to_string()))?;
-        Ok(Reply::Verified { ok: report.is_ok(), summary: report.to_string() })
     }
 
     async fn act(&self, who: Identity, action: Action) -> Result<Outcome, ApiError> {

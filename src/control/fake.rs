@@ -2,7 +2,7 @@
 
 use super::protocol::{Action, ApiError, Delta, ErrorCode, Explanation, Identity, Outcome, Reply, Request, Snapshot};
 use super::server::{Api, BoxFuture, Cursor};
-use crate::audit::{Actor, AuditQuery, Context, Event, Record, What};
+use crate::audit::{Actor, Context, Event, Found, Progress, Record, What};
 use crate::model::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -302,8 +302,15 @@ fn answer(
         Request::Check => {
             Reply::Checked { findings: if good { vec![] } else { vec!["20100 is held twice".to_owned()] } }
         }
-        Request::Audit(AuditQuery { limit: Some(0), .. }) => Reply::Records { records: vec![], more: true },
+        Request::Audit(q) if q.limit == Some(0) => Reply::Records { records: vec![], more: true },
         Request::Audit(_) => Reply::Records { records: vec![record(2), record(3)], more: true },
+        Request::Search { query, .. } if query.limit == Some(1) && query.before.is_none() => {
+            Reply::Found(found(vec![record(3)], Some(3)))
+        }
+        // In two pieces, the first of which comes back with nothing.
+        Request::Search { query, .. } if query.before.is_none() => Reply::Found(found(vec![], Some(4))),
+        Request::Search { .. } => Reply::Found(found(vec![record(2), record(3)], None)),
+        Request::Chain => Reply::Chain(crate::audit::ChainStatus::default()),
         Request::AuditVerify => Reply::Verified { ok: good, summary: "3 events".to_owned() },
         Request::Act(_) => {
             let ok = outcome?;
@@ -313,6 +320,11 @@ fn answer(
         }
         _ => return Err(ApiError::new(ErrorCode::Invalid, "serve answers this itself")),
     })
+}
+
+fn found(records: Vec<Record>, next: Option<u64>) -> Found {
+    let progress = Progress { files_done: 1, files: 2, bytes_done: 1 << 20, bytes: 3 << 20 };
+    Found { records, next: next.map(Seq), progress }
 }
 
 /// Numbers of [`snapshot`]'s bastion, with one visitor of 20101 that slows its session.

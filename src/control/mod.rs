@@ -7,6 +7,7 @@ pub mod codec;
 pub mod desk;
 mod explain;
 pub mod howto;
+mod journal;
 pub(crate) mod metrics;
 mod mute;
 pub mod protocol;

@@ -5,7 +5,7 @@
 //! second and only when something changed; a client that reads slowly gets fewer and larger ones, never a backlog.
 
 use super::howto::HowTo;
-use crate::audit::{AuditQuery, Record};
+use crate::audit::{AuditQuery, ChainStatus, Found, Record};
 use crate::model::{
     BlockTarget, DaemonView, HostName, Incident, LeaseView, Metrics, Port, Revision, RevocationView, Role, Seq,
     SessionId, SessionView, TeamName, TeamView, Time, TunnelView, VisitorId, VisitorView,
@@ -88,9 +88,19 @@ pub enum Request {
     /// Where configuration and ledger disagree.
     Check,
     /// Search the journal.
-    Audit(AuditQuery),
+    Audit(Box<AuditQuery>),
+    /// Search the journal for a moment and say how far that came; the client asks on with `before` until it is told that
+    /// all has been searched, or stops asking.
+    Search {
+        /// For what.
+        query: Box<AuditQuery>,
+        /// For how long, milliseconds; a quarter of a second when absent, a second at most.
+        slice_ms: Option<u32>,
+    },
     /// Verify the journal's chain.
     AuditVerify,
+    /// How far the journal's chain is known to hold, reading only what has been written since the last time.
+    Chain,
     /// Do something. Every variant of [`Action`] is authorised and audited in one place.
     Act(Action),
 }
@@ -248,6 +258,10 @@ pub enum Reply {
         /// More matched than were asked for; ask again with `before` the first of these.
         more: bool,
     },
+    /// To `Search`.
+    Found(Found),
+    /// To `Chain`.
+    Chain(ChainStatus),
     /// To `AuditVerify`.
     Verified {
         /// Whether the chain holds.

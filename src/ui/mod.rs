@@ -12,7 +12,7 @@ mod link;
 pub mod local;
 mod paint;
 mod run;
-mod sentence;
+pub(crate) mod sentence;
 mod state;
 mod text;
 mod theme;

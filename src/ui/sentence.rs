@@ -28,10 +28,20 @@ pub(crate) fn is_auth_failure(r: &Record) -> bool {
     matches!(r.event.what, What::AuthFailure { .. } | What::ConnectionRefused {})
 }
 
-/// What happened, on what, and why: one line.
+/// How it went unless well, and [`told`].
 pub(crate) fn event(r: &Record) -> String {
+    let told = told(r);
+    match r.event.outcome {
+        Outcome::Success => told,
+        Outcome::Refused => format!("REFUSED {told}"),
+        Outcome::Failure => format!("FAILED {told}"),
+    }
+}
+
+/// What happened, on what, and why: one line.
+pub(crate) fn told(r: &Record) -> String {
     let c = &r.event.context;
-    let what = match &r.event.what {
+    let mut s = match &r.event.what {
         What::AuditResumed { lost: 0, .. } => "the journal can be written again".to_owned(),
         What::AuditResumed { lost, .. } => format!("the journal can be written again; {lost} events were lost"),
         What::DaemonStart { version } => format!("the bastion started (portreeve {version})"),
@@ -100,13 +110,6 @@ pub(crate) fn event(r: &Record) -> String {
         What::Disconnect {} => "session closed by hand".into(),
         What::Console { stage } => format!("console: {stage}"),
     };
-    let mut s = String::new();
-    match r.event.outcome {
-        Outcome::Success => {}
-        Outcome::Refused => s.push_str("REFUSED "),
-        Outcome::Failure => s.push_str("FAILED "),
-    }
-    s.push_str(&what);
     for extra in [&c.rule, &c.reason].into_iter().flatten() {
         s.push_str(" - ");
         s.push_str(extra);

@@ -2,15 +2,19 @@
 
 use super::judge::show_verified;
 use crate::audit::{Actor, AuditQuery, Outcome, Record};
-use crate::cli::args::{AuditArgs, AuditCommand};
+use crate::cli::args::{AuditArgs, AuditCommand, DEFAULT_LIMIT};
 use crate::cli::exit::Exit;
 use crate::cli::human::moment;
 use crate::cli::out::{Fail, Out};
 use crate::cli::table::Tone;
 use crate::control::client::{Client, ClientError, unexpected};
 use crate::control::protocol::{Push, Reply, Request};
-use crate::model::{Seq, clean};
+use crate::model::{Seq, bytes, clean};
+use crate::ui::sentence;
 use tokio::sync::mpsc;
+
+/// How long the daemon searches before it says how far it came, milliseconds.
+const SLICE_MS: u32 = 400;
 
 /// `audit …`
 pub(super) async fn audit(client: &Client, out: &mut Out<'_>, args: &AuditArgs) -> Result<Exit, Fail> {
@@ -28,21 +32,45 @@ pub(super) async fn audit(client: &Client, out: &mut Out<'_>, args: &AuditArgs) 
     if args.follow {
         return follow(client, out, args.query()).await;
     }
-    let (records, more) = search(client, args.query()).await?;
+    let (records, more) = search(client, out, args.query()).await?;
     for r in &records {
         line(out, r).await?;
     }
     if more && !out.json {
         let first = records.first().map(|r| format!("; page back with --before {}", r.seq)).unwrap_or_default();
-        out.remark(&format!("older events match too{first}, or raise --limit\n")).await?;
+        out.remark(&format!("there may be older events that match{first}, or raise --limit\n")).await?;
     }
     Ok(Exit::Done)
 }
 
-async fn search(client: &Client, query: AuditQuery) -> Result<(Vec<Record>, bool), Fail> {
-    match client.request(Request::Audit(query)).await? {
-        Reply::Records { records, more } => Ok((records, more)),
-        other => Err(unexpected(&other).into()),
+/// Asks piece by piece, newest first, until there are as many as wanted; says how far it came where somebody waits.
+/// Whether older ones may match too.
+async fn search(client: &Client, out: &mut Out<'_>, mut query: AuditQuery) -> Result<(Vec<Record>, bool), Fail> {
+    let wanted = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, 100_000);
+    let mut records: Vec<Record> = Vec::new();
+    let mut told = false;
+    loop {
+        query.limit = Some(wanted - records.len());
+        let request = Request::Search { query: Box::new(query.clone()), slice_ms: Some(SLICE_MS) };
+        let found = match client.request(request).await? {
+            Reply::Found(found) => found,
+            other => return Err(unexpected(&other).into()),
+        };
+        let mut all = found.records;
+        all.append(&mut records);
+        records = all;
+        let done = found.next.is_none() || records.len() >= wanted;
+        if out.can_ask() && !out.json && (told || !done) {
+            told = !done;
+            let p = found.progress;
+            let text = format!("searched {} of {}, {} found", bytes(p.bytes_done), bytes(p.bytes), records.len());
+            // Written over by the next, and wiped at the end.
+            out.remark(&format!("\r\x1b[K{}", if done { "" } else { &text })).await?;
+        }
+        if done {
+            return Ok((records, found.next.is_some()));
+        }
+        query.before = found.next;
     }
 }
 
@@ -56,7 +84,7 @@ async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery) -> Result
         _ => return Err(gone()),
     };
     let mut waiting = Vec::new();
-    let (records, _) = meanwhile(search(client, query.clone()), &mut pushes, &mut waiting).await?;
+    let (records, _) = meanwhile(search(client, out, query.clone()), &mut pushes, &mut waiting).await?;
     show(out, &query, &records, &mut last, true).await?;
     loop {
         let push = if waiting.is_empty() { pushes.recv().await } else { Some(waiting.remove(0)) };
@@ -68,7 +96,7 @@ async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery) -> Result
         if missed > 0 {
             // Too many at once to be pushed; the journal has them all.
             let query = AuditQuery { after: Some(last), limit: Some(100_000), ..query.clone() };
-            let (records, _) = meanwhile(search(client, query.clone()), &mut pushes, &mut waiting).await?;
+            let (records, _) = meanwhile(search(client, out, query.clone()), &mut pushes, &mut waiting).await?;
             show(out, &query, &records, &mut last, false).await?;
         }
         show(out, &query, &events, &mut last, false).await?;
@@ -120,7 +148,7 @@ async fn line(out: &mut Out<'_>, r: &Record) -> Result<(), Fail> {
     out.text(&text).await
 }
 
-/// `SEQ TIME OUTCOME EVENT ACTOR key=value… reason`
+/// `SEQ TIME OUTCOME EVENT ACTOR: what happened, in a sentence; key=value…`
 fn text(out: &Out<'_>, r: &Record) -> String {
     let c = &r.event.context;
     let (glyph, tone) = match r.event.outcome {
@@ -144,29 +172,19 @@ fn text(out: &Out<'_>, r: &Record) -> String {
         ("key", c.fingerprint.clone()),
         ("session", c.session.map(|s| s.to_string())),
         ("visitor", c.visitor.map(|v| v.to_string())),
-        ("rule", c.rule.as_ref().map(|x| format!("{x:?}"))),
-        ("reason", c.reason.as_ref().map(|x| format!("{x:?}"))),
+        ("via", c.via.clone()),
     ];
-    let mut fields: Vec<String> =
+    let fields: Vec<String> =
         fields.into_iter().filter_map(|(k, v)| v.map(|v| format!("{k}={}", clean(&v, 300)))).collect();
-    fields.extend(particulars(r));
+    let gap = if fields.is_empty() { "" } else { "  " };
     format!(
-        "{:>6} {} {} {:<18} {} {}\n",
+        "{:>6} {} {} {:<18} {}: {}{gap}{}\n",
         r.seq,
         moment(r.at),
         out.paint(tone, glyph),
         r.event.name(),
         clean(&actor, 80),
+        clean(&sentence::told(r), 600),
         fields.join(" ")
     )
-}
-
-/// The fields of this kind of event, as the journal names them.
-fn particulars(r: &Record) -> Vec<String> {
-    let Ok(serde_json::Value::Object(map)) = serde_json::to_value(&r.event.what) else { return Vec::new() };
-    let shown = map.into_iter().filter(|(k, _)| k != "event").map(|(k, v)| match v {
-        serde_json::Value::String(s) => format!("{k}={}", clean(&s, 300)),
-        other => format!("{k}={}", clean(&other.to_string(), 300)),
-    });
-    shown.collect()
 }

@@ -191,6 +191,17 @@ async fn files_of_the_bastion_are_not_read_over_ssh() {
 }
 
 #[tokio::test]
+async fn a_search_goes_on_in_pieces_until_all_is_searched_or_enough_is_found() {
+    let r = good("audit -n 2").await;
+    assert_eq!((r.out.lines().count(), r.err.as_str()), (2, ""), "nothing is older: {}", r.err);
+    assert!(r.out.contains("operator alice: reconnect: asked  host=pay-db"), "{}", r.out);
+    // One is enough, and there is more to search.
+    let r = good("audit -n 1").await;
+    assert_eq!(r.out.lines().count(), 1);
+    assert!(r.err.contains("page back with --before 3"), "{}", r.err);
+}
+
+#[tokio::test]
 async fn follow_shows_what_was_then_what_comes_each_once() {
     let api = Arc::new(Fake::default());
     let client = client(&api).await;

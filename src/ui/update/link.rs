@@ -27,7 +27,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 let after = state.live.events.back().map(|r| r.seq);
                 let before = d.events.first().map(|r| r.seq);
                 let query = AuditQuery { after, before, limit: Some(5000), ..AuditQuery::default() };
-                send(state, Request::Audit(query), Pending::Missed, &mut out);
+                send(state, Request::Audit(Box::new(query)), Pending::Missed, &mut out);
             }
             let touched = state.selected_port().is_some_and(|p| d.tunnels.iter().any(|t| t.lease.port == p));
             state.live.delta(d);

@@ -286,7 +286,7 @@ fn older(state: &mut State, out: &mut Vec<Effect>) {
     }
     let before = state.live.events.front().map(|r| r.seq);
     let query = AuditQuery { before, limit: Some(OLDER), ..AuditQuery::default() };
-    send(state, Request::Audit(query), Pending::Older, out);
+    send(state, Request::Audit(Box::new(query)), Pending::Older, out);
 }
 
 fn follow(state: &mut State, on: bool) {

@@ -56,7 +56,7 @@ fn older(state: &mut State, out: &mut Vec<Effect>) {
     let Some(history) = &mut state.tabs.history else { return };
     let (port, tab) = (history.port, history.tab);
     if let Some(query) = history.next(now) {
-        send(state, Request::Audit(query), Pending::History { port, tab }, out);
+        send(state, Request::Audit(Box::new(query)), Pending::History { port, tab }, out);
     }
 }
 
