@@ -21,7 +21,7 @@ use crate::control::unix::{BindError, UnixServer};
 use crate::health;
 use crate::server::{Server, ServerError};
 use crate::store::{SqliteStore, StoreError, StoreHandle};
-use crate::tunnels::{By, Registry};
+use crate::tunnels::{By, Registry, keep_time};
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
@@ -172,6 +172,7 @@ impl Daemon {
         runtime.spawn(health::watch(Arc::clone(&registry), tunnels));
         runtime.spawn(Arc::clone(&desk).sample());
         runtime.spawn(Arc::clone(&desk).attend());
+        runtime.spawn(keep_time(Arc::clone(&registry)));
         runtime.spawn(serve_control(socket, desk, Arc::clone(&registry)));
         runtime.spawn(signals::listen(signals, stop.clone(), reloader));
         runtime.spawn(announce_events(Arc::clone(&registry)));

@@ -21,7 +21,7 @@ pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Config;
 use crate::model::AcceptTrouble;
-use crate::tunnels::Registry;
+use crate::tunnels::{Registry, keep_time};
 use arc_swap::ArcSwap;
 use russh::keys::PrivateKey;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -219,6 +219,7 @@ fn carry(shared: &Arc<Shared>, listeners: Vec<std::net::TcpListener>, mut stop: 
     };
     runtime.block_on(async {
         let mut loops = tokio::task::JoinSet::new();
+        loops.spawn(keep_time(Arc::clone(&shared.registry)));
         for l in listeners {
             match TcpListener::from_std(l) {
                 Ok(l) => {

@@ -5,7 +5,7 @@ use crate::model::{
     HostName, ObituaryCause, ObituaryView, Port, SessionKind, SessionView, TeamName, TeamView, Time, TunnelState,
     TunnelView,
 };
-use crate::tunnels::{Knock, REFUSED_FRESH, Refusal, Restarts, Troubles};
+use crate::tunnels::{Knock, Overload, REFUSED_FRESH, Refusal, Restarts, STRAIN_FRESH, Troubles};
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +29,8 @@ pub struct Picture<'a> {
     pub ran_before: bool,
     /// Why the journal cannot be written, if so, and since when.
     pub audit_failure: Option<(&'a str, Time)>,
+    /// That the bastion does not keep up.
+    pub overload: Option<&'a Overload>,
     /// Tunnels and leases that are not up.
     pub tunnels: Vec<&'a TunnelView>,
     /// Tunnels and leases in all.
@@ -126,6 +128,8 @@ pub struct Facts<'a> {
     pub ran_before: bool,
     /// Why the journal cannot be written, if so, and since when.
     pub audit_failure: Option<(&'a str, Time)>,
+    /// That the bastion does not keep up.
+    pub overload: Option<&'a Overload>,
     /// Tunnels and leases in all, up or not.
     pub total: usize,
     /// Hosts that something is amiss with.
@@ -147,11 +151,12 @@ impl<'a> Facts<'a> {
             started: p.started,
             ran_before: p.ran_before,
             audit_failure: p.audit_failure,
+            overload: p.overload,
             total: p.total,
             hosts: BTreeMap::new(),
             teams: p.teams.clone(),
             networks: HashMap::new(),
-            due: None,
+            due: p.overload.map(|o| o.last + STRAIN_FRESH),
         };
         for row in &p.tunnels {
             let team = &row.lease.team;

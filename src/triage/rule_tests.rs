@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::*;
-use crate::tunnels::{Decision, Ledger, Troubles, block_rule};
+use crate::tunnels::{Decision, Ledger, Overload, Troubles, block_rule};
 use chrono::TimeDelta;
 
 fn t0() -> Time {
@@ -108,6 +108,7 @@ struct World {
     teams: Vec<TeamView>,
     troubles: Troubles,
     mutes: Vec<Mute>,
+    overload: Option<Overload>,
 }
 
 impl World {
@@ -122,6 +123,7 @@ impl World {
             teams: vec![],
             troubles: Troubles::default(),
             mutes: vec![],
+            overload: None,
         }
     }
 
@@ -133,6 +135,7 @@ impl World {
                 now: self.now,
                 started: self.started,
                 ran_before: self.ran_before,
+                overload: self.overload.as_ref(),
                 audit_failure: self.audit_failure.map(|f| (f, ago(5))),
                 tunnels: self.tunnels.iter().filter(|t| t.state != TunnelState::Up).collect(),
                 total: self.tunnels.len(),
@@ -482,4 +485,19 @@ fn what_is_muted_comes_last_and_alarms_nobody_until_its_time_is_over() {
     assert_eq!(due, Some(t0() + TimeDelta::seconds(50)), "it is looked at again when the mute ends");
     w.now = t0() + TimeDelta::seconds(50);
     assert_eq!(alarms(&w.found()), 2);
+}
+
+#[test]
+fn a_bastion_that_does_not_keep_up_says_by_how_much_and_is_looked_at_again() {
+    let mut w = World::of(vec![]);
+    let seconds = std::time::Duration::from_secs_f64;
+    let o = Overload { since: ago(20), last: ago(5), late: 4, worst: seconds(1.84), unaccepted: 0 };
+    w.overload = Some(o.clone());
+    let (found, due) = w.look();
+    assert_eq!((found.len(), found[0].cause.as_str(), found[0].since), (1, "bastion-overloaded", ago(20)));
+    assert!(found[0].evidence.starts_with("its threads ran late ×4, by up to 1.8 s"), "{}", found[0].evidence);
+    assert_eq!(due, Some(ago(5) + TimeDelta::seconds(60)));
+    w.overload = Some(Overload { late: 1, worst: seconds(3.2), unaccepted: 7, ..o });
+    let i = w.only("bastion-overloaded");
+    assert!(i.evidence.contains("3.2 s late") && i.evidence.contains("could not be accepted ×7"), "{}", i.evidence);
 }

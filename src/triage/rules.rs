@@ -68,6 +68,20 @@ pub(super) fn journal_failed(f: &Facts<'_>) -> Vec<Seen> {
     f.audit_failure.map(|(why, since)| Seen::new("the bastion", since, sentence(why))).into_iter().collect()
 }
 
+pub(super) fn overloaded(f: &Facts<'_>) -> Vec<Seen> {
+    let Some(o) = f.overload else { return vec![] };
+    let late = match o.late {
+        0 => None,
+        1 => Some(format!("one of its threads ran {:.1} s late", o.worst.as_secs_f64())),
+        n => Some(format!("its threads ran late ×{n}, by up to {:.1} s", o.worst.as_secs_f64())),
+    };
+    let late = late.map(|l| format!("{l}: the machine is short of processor time, or stood still"));
+    let closed = (o.unaccepted > 0)
+        .then(|| format!("connections could not be accepted ×{}: no descriptors or memory left", o.unaccepted));
+    let evidence: Vec<String> = late.into_iter().chain(closed).collect();
+    vec![Seen::new("the bastion", o.since, evidence.join("; "))]
+}
+
 pub(super) fn unknown_key(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
     let k = h.knock?;
     if h.refusal.is_some_and(|r| r.at > k.at) {

@@ -3,8 +3,8 @@
 
 use super::facts::{Facts, HostFacts};
 use super::rules::{
-    Reason, Seen, absent, exhausted, gone, journal_failed, network_lost, not_requested, refused, restarted, restarts,
-    service, silent, unknown_key,
+    Reason, Seen, absent, exhausted, gone, journal_failed, network_lost, not_requested, overloaded, refused, restarted,
+    restarts, service, silent, unknown_key,
 };
 use crate::model::{LinkLayer, Severity, TunnelView};
 
@@ -70,6 +70,21 @@ pub const RULES: &[Rule] = &[
             what: "what was written last; then make room on the disk",
             run: Some("portreeve status"),
         }],
+    },
+    Rule {
+        cause: "bastion-overloaded",
+        severity: Severity::Warning,
+        likely: "does not keep up",
+        find: Find::Bastion(overloaded),
+        many: "{names}",
+        next: &[
+            Next {
+                key: "",
+                what: "on the bastion: top, and LimitNOFILE of its unit; the daemon's own figures:",
+                run: Some("portreeve metrics --no-tunnels"),
+            },
+            next("6", "who moves the most bytes", "portreeve sessions"),
+        ],
     },
     Rule {
         cause: "refused-unknown-key",

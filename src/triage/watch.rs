@@ -4,7 +4,7 @@
 use super::facts::{Facts, Picture};
 use super::group::incidents;
 use crate::model::{HostName, Incident, Mute, Revision, SessionView, TeamName, Time, now};
-use crate::tunnels::{Board, Registry, Troubles};
+use crate::tunnels::{Board, Overload, Registry, Troubles};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub struct Known {
 struct Kept {
     known: Known,
     made: Instant,
-    of: (Revision, u64, Option<String>, Arc<[Mute]>),
+    of: (Revision, u64, Option<String>, Arc<[Mute]>, Option<Overload>),
     due: Option<Time>,
 }
 
@@ -56,8 +56,8 @@ impl Triage {
         let troubles = registry.troubles(self.troubles.as_ref());
         self.troubles = Some(Arc::clone(&troubles));
         let failure = registry.journal.status().failure;
-        let of = (board.revision(), troubles.version, failure, registry.mutes());
         let now = now();
+        let of = (board.revision(), troubles.version, failure, registry.mutes(), registry.strain.overload(now));
         if let Some(kept) = self.scopes.get_mut(scope).filter(|k| k.of == of && k.due.is_none_or(|d| now < d)) {
             kept.made = Instant::now();
             return kept.known.clone();
@@ -79,6 +79,7 @@ impl Triage {
             now,
             started: registry.started,
             ran_before: registry.ran_before,
+            overload: of.4.as_ref(),
             audit_failure: of.2.as_deref().zip(self.unaudited),
             tunnels: board.tunnels_not_up().filter(|t| sees(&t.lease.team)).collect(),
             total,

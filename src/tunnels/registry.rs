@@ -7,6 +7,7 @@ use super::ledger::{Conflict, Ledger};
 use super::live::{Session, Tunnel};
 use super::relay::RelayLimits;
 use super::spill::SpillBudget;
+use super::strain::Strain;
 use super::trouble::Troubles;
 use crate::audit::{Actor, Event, Journal, What};
 use crate::config::{Config, Principal};
@@ -98,6 +99,8 @@ pub struct Registry {
     /// Counters may have moved since the board last looked.
     pub(super) counters: AtomicBool,
     pub(super) tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
+    /// Whether the bastion keeps up.
+    pub strain: Strain,
     /// When the daemon started.
     pub started: Time,
     /// Whether a daemon ran here before: journal or ledger are older than this run.
@@ -155,6 +158,7 @@ impl Registry {
             tick: watch::Sender::new(0),
             counters: AtomicBool::new(true),
             tunnel_up,
+            strain: Strain::default(),
             started: now(),
             ran_before,
             drained: AtomicU64::new(0),

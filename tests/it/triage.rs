@@ -383,3 +383,21 @@ fn an_incident_that_ends_says_how_long_it_lasted() {
     assert_eq!((&over["cause"], &over["host"]), (&"host-gone".into(), &"pay-01".into()));
     assert!(over["seconds"].as_f64().unwrap() >= 5.0, "{over}");
 }
+
+#[test]
+fn a_bastion_that_stood_still_says_so() {
+    let b = two_hosts().start();
+    let _ssh = b.ssh("pay-01").forward(b.port("pay", 0), echo()).start().wait_forward();
+    let mut c = console(&b);
+    c.until_text("all well");
+    b.signal(nix::sys::signal::Signal::SIGSTOP);
+    let since = Instant::now();
+    // As a machine does that swaps, or a hypervisor that has others to serve. Time is what this is about.
+    eventually("more than three seconds", SOON, || since.elapsed().as_millis() > 4_200);
+    b.signal(nix::sys::signal::Signal::SIGCONT);
+    let i = wait_cause(&b, "bastion-overloaded", |i| evidence(i).contains("stood still"));
+    assert_eq!(i["what"], "the bastion");
+    c.until_line(&["warning", "the bastion", "does not keep up"]);
+    c.keys("q");
+    assert_eq!(c.wait_exit(), 0);
+}
