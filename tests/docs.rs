@@ -131,14 +131,26 @@ fn quoted(line: &str) -> Vec<&str> {
 fn the_keys_and_actions_of_the_console_are_those_of_its_tables() {
     let source = read("src/ui/keys.rs");
     let table = source.split("pub(crate) const KEYS").nth(1).unwrap().split("\n];").next().unwrap();
-    let mut want = "| key | |\n|---|---|\n".to_owned();
+    let names = read("src/ui/keymap.rs");
+    let names = names.split("fn name(cmd: Cmd)").nth(1).unwrap().split("\n}").next().unwrap();
+    let name_of = |line: &str| -> String {
+        let cmd = line.split("Cmd::").nth(1).unwrap();
+        let (cmd, rest) = cmd.split_at(cmd.find(|c: char| !c.is_alphanumeric()).unwrap());
+        if cmd == "Go" {
+            return rest[1..rest.find(')').unwrap()].to_lowercase();
+        }
+        let arm = |l: &&str| l.split("=>").next().unwrap().split('|').any(|p| p.trim() == format!("Cmd::{cmd}"));
+        let arm = names.lines().find(arm).unwrap_or_else(|| panic!("keymap::name has no {cmd}"));
+        quoted(arm)[0].to_owned()
+    };
+    let mut want = "| key | | name |\n|---|---|---|\n".to_owned();
     for line in table.lines().filter(|l| l.contains("b(&[")) {
         let texts = quoted(line);
         let [keys, help, ..] = texts.as_slice() else { panic!("{line}") };
         let on = line.rsplit_once("&[").filter(|_| line.trim_start().starts_with("on("));
         let on = on.map(|(_, s)| s.trim_end_matches([']', ')', ',']).to_lowercase());
         let note = on.map_or(String::new(), |s| format!(" ({s})"));
-        writeln!(want, "| `{keys}` | {help}{note} |").unwrap();
+        writeln!(want, "| `{keys}` | {help}{note} | `{}` |", name_of(line)).unwrap();
     }
     part("docs/console.md", "keys", want.trim_end());
 
@@ -154,6 +166,18 @@ fn the_keys_and_actions_of_the_console_are_those_of_its_tables() {
         writeln!(want, "| {key} | `{command}` | {} | {} | {asked} |", a.help, a.role).unwrap();
     }
     part("docs/console.md", "actions", want.trim_end());
+}
+
+#[test]
+fn the_settings_of_the_console_are_those_of_its_table() {
+    let source = read("src/ui/settings/mod.rs");
+    let table = source.split("pub(crate) const SETTINGS").nth(1).unwrap().split("\n];").next().unwrap();
+    let mut want = "| name | value | |\n|---|---|---|\n".to_owned();
+    for entry in table.split(" s(").skip(1) {
+        let [name, values, help, ..] = quoted(entry)[..] else { panic!("{entry}") };
+        writeln!(want, "| `{name}` | {values} | {help} |").unwrap();
+    }
+    part("docs/console.md", "settings", want.trim_end());
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
+    /// The console takes the mouse: a click selects, the wheel scrolls (the terminal's own selection then needs Shift)
+    #[arg(long)]
+    pub mouse: bool,
     /// What to do; the console when absent.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -80,6 +83,9 @@ pub struct UpArgs {
     /// Add six hosts of three teams, some of them in trouble
     #[arg(long)]
     pub demo: bool,
+    /// The console takes the mouse
+    #[arg(long, conflicts_with = "no_console")]
+    pub mouse: bool,
     /// Run without the console; prints one JSON line when ready
     #[arg(long)]
     pub no_console: bool,

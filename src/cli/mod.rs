@@ -42,6 +42,8 @@ pub struct Hooks {
 pub struct ConsoleArgs {
     /// The daemon's control socket.
     pub socket: PathBuf,
+    /// Begin with the mouse.
+    pub mouse: bool,
 }
 
 /// The whole program: reads the command line and does what it says.
@@ -56,7 +58,7 @@ pub fn main(hooks: &Hooks) -> ExitCode {
     };
     let socket = local::socket(cli.global.socket.as_deref(), Path::new("."));
     match &cli.command {
-        None => (hooks.console)(&ConsoleArgs { socket }),
+        None => (hooks.console)(&ConsoleArgs { socket, mouse: cli.mouse }),
         Some(Command::Serve(args)) => (hooks.serve)(args),
         Some(Command::Up(args)) => (hooks.up)(args),
         Some(Command::Man(args)) => match man::print(args) {

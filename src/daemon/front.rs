@@ -12,6 +12,7 @@ use crate::model::{OperatorName, Role, clean_line};
 use crate::server::{self, OperatorChannel, Output};
 use crate::tunnels::{Registry, Session};
 use crate::ui::{Options, TermEnv, TermIo, UiError};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::runtime::Handle;
@@ -65,12 +66,14 @@ impl server::Front for Front {
         let Some(desk) = self.desk.get().cloned() else { return };
         let who = self.identity(&operator);
         self.note(&operator, "open");
+        // An operator has no folder here, so each has a file in the daemon's. Names are such that they can be files'.
+        let settings = self.registry.config().state_dir.join("console").join(format!("{}.toml", operator.name));
         let end = ConsoleEnd { registry: Arc::clone(&self.registry), operator: Arc::clone(&operator) };
         // A task of its own: when it panics, one console is gone and the panic is in the log.
         self.runtime.spawn(async move {
             let _end = end;
             tokio::select! {
-                () = show(desk, who, channel) => {}
+                () = show(desk, who, settings, channel) => {}
                 () = operator.ended() => {}
             }
         });
@@ -110,7 +113,7 @@ fn to_desk(desk: &Arc<Desk>, who: &Identity) -> DuplexStream {
     near
 }
 
-async fn show(desk: Arc<Desk>, who: Identity, channel: OperatorChannel) {
+async fn show(desk: Arc<Desk>, who: Identity, settings: PathBuf, channel: OperatorChannel) {
     let OperatorChannel { mut input, size, screen, env, output } = channel;
     let Some(screen) = screen else { return };
     let var = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
@@ -123,13 +126,16 @@ async fn show(desk: Arc<Desk>, who: Identity, channel: OperatorChannel) {
             .or_else(|| var("LC_CTYPE"))
             .or_else(|| var("LANG"))
             .or_else(|| Some("C.UTF-8".to_owned())),
+        // Not sent by ssh; TERM says it where it is set as tmux sets it.
+        tmux: var("TMUX").is_some(),
     };
     let (keys, input_rx) = mpsc::channel(16);
     let (frames, mut frames_rx) = mpsc::channel::<Vec<u8>>(1);
     let (resized, resize) = watch::channel(*size.borrow());
     let io = TermIo { input: input_rx, resize, output: frames, env };
     let pipes = Pipe::new(move || to_desk(&desk, &who));
-    let console = crate::ui::run(io, Arc::new(Dialer::new(pipes)), Options::ssh());
+    let options = Options { settings: Some(settings), ..Options::ssh() };
+    let console = crate::ui::run(io, Arc::new(Dialer::new(pipes)), options);
     let typing = async move {
         while let Some(chunk) = input.recv().await {
             if keys.send(chunk.to_vec()).await.is_err() {

@@ -2,6 +2,7 @@
 //! SSH that is the daemon's (`NO_COLOR` and colour depth belong to the session).
 
 use super::UiError;
+use super::notify::Through;
 
 /// What the terminal says of itself. Locally from the environment; over SSH from the pty request and its `env` requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,6 +15,8 @@ pub struct TermEnv {
     pub no_color: Option<String>,
     /// The first of `$LC_ALL`, `$LC_CTYPE`, `$LANG` that is set and not empty.
     pub locale: Option<String>,
+    /// Whether `$TMUX` is set: it may call itself `screen`.
+    pub tmux: bool,
 }
 
 /// How many colours.
@@ -36,6 +39,10 @@ pub(crate) struct Caps {
     pub(crate) depth: Depth,
     /// Whether characters outside ASCII can be shown.
     pub(crate) unicode: bool,
+    /// What stands between.
+    pub(crate) through: Through,
+    /// Whether it has a title that can be set and given back.
+    pub(crate) titled: bool,
 }
 
 impl Caps {
@@ -48,8 +55,26 @@ impl Caps {
         if term.is_empty() || term == "dumb" || term == "unknown" {
             return Err(UiError::Terminal(term.to_owned()));
         }
-        Ok(Self { depth: depth(term, env), unicode: unicode(term, env.locale.as_deref()) })
+        Ok(Self {
+            depth: depth(term, env),
+            unicode: unicode(term, env.locale.as_deref()),
+            through: through(term, env.tmux),
+            titled: titled(term),
+        })
     }
+}
+
+fn through(term: &str, tmux: bool) -> Through {
+    match term {
+        _ if tmux || term.starts_with("tmux") => Through::Tmux,
+        _ if term.starts_with("screen") => Through::Screen,
+        _ => Through::Nothing,
+    }
+}
+
+/// The kernel's console and old terminals have none, and might show the bytes instead.
+fn titled(term: &str) -> bool {
+    !["linux", "vt", "ansi", "cons", "cygwin", "sun", "eterm"].iter().any(|t| term.starts_with(t))
 }
 
 fn depth(term: &str, env: &TermEnv) -> Depth {
@@ -94,6 +119,8 @@ mod tests {
         assert_eq!(depth(&env("linux")), Depth::Ansi16);
         assert_eq!(depth(&env("vt220")), Depth::Mono);
         assert_eq!(depth(&env("xterm-kitty")), Depth::True);
+        assert_eq!(depth(&env("screen")), Depth::Ansi16);
+        assert_eq!(depth(&env("tmux-256color")), Depth::Ansi256);
         let mut e = env("xterm-256color");
         e.colorterm = Some("truecolor".into());
         assert_eq!(depth(&e), Depth::True);
@@ -101,6 +128,18 @@ mod tests {
         assert_eq!(depth(&e), Depth::True, "an empty NO_COLOR asks for nothing");
         e.no_color = Some("1".into());
         assert_eq!(depth(&e), Depth::Mono);
+    }
+
+    #[test]
+    fn multiplexers_and_terminals_without_a_title_are_known_by_name() {
+        let caps = |e: &TermEnv| Caps::detect(e).unwrap();
+        let through = |term: &str| caps(&env(term)).through;
+        assert_eq!(through("tmux-256color"), Through::Tmux);
+        assert_eq!(through("screen.xterm-256color"), Through::Screen);
+        assert_eq!(caps(&TermEnv { tmux: true, ..env("screen-256color") }).through, Through::Tmux);
+        assert_eq!(through("xterm-256color"), Through::Nothing);
+        assert!(!caps(&env("linux")).titled && !caps(&env("vt220")).titled);
+        assert!(caps(&env("xterm")).titled && caps(&env("screen")).titled);
     }
 
     #[test]

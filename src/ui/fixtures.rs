@@ -2,6 +2,8 @@
 
 use super::caps::{Caps, Depth};
 use super::link::LinkEvent;
+use super::notify::Through;
+use super::state::own::Own;
 use super::state::{State, Zone};
 use super::theme::Themes;
 use super::update;
@@ -240,9 +242,9 @@ pub(crate) fn alice(role: Role) -> Identity {
 
 /// A console that has not heard of the daemon yet.
 pub(crate) fn blank(size: (u16, u16), depth: Depth, unicode: bool) -> State {
-    let themes = Themes::load(None).unwrap();
-    let palette = themes.palette("dark", depth).unwrap();
-    let mut s = State::new(t0(), size, Caps { depth, unicode }, themes, palette, Zone::Utc);
+    let (themes, _) = Themes::load(None);
+    let caps = Caps { depth, unicode, through: Through::Nothing, titled: true };
+    let mut s = State::new(t0(), size, caps, Own::new(themes, "dark", depth, Zone::Utc));
     s.resort();
     s
 }

@@ -1,6 +1,6 @@
 //! Bytes of a terminal into keys. They come split and coalesced at will, so the stream is parsed, never the chunk.
 
-use termina::event::{KeyCode, KeyEventKind, Modifiers};
+use termina::event::{KeyCode, KeyEventKind, Modifiers, MouseButton, MouseEventKind};
 use termina::{Event, Parser};
 use tokio::time::{Duration, Instant};
 
@@ -30,9 +30,19 @@ pub(crate) enum Key {
     PageDown,
 }
 
+/// What the mouse did, where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mouse {
+    /// Column and row.
+    Click(u16, u16),
+    WheelUp,
+    WheelDown,
+}
+
 /// Something typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed {
+    Mouse(Mouse),
     Key(Key),
     Paste(String),
 }
@@ -86,6 +96,15 @@ impl Input {
 
 fn translate(event: Event, out: &mut Vec<Typed>) {
     let key = match event {
+        Event::Mouse(m) => {
+            let mouse = match m.kind {
+                MouseEventKind::Down(MouseButton::Left) => Mouse::Click(m.column, m.row),
+                MouseEventKind::ScrollUp => Mouse::WheelUp,
+                MouseEventKind::ScrollDown => Mouse::WheelDown,
+                _ => return,
+            };
+            return out.push(Typed::Mouse(mouse));
+        }
         Event::Paste(text) => return out.push(Typed::Paste(text)),
         Event::Key(k) if k.kind != KeyEventKind::Release => k,
         _ => return,
@@ -164,6 +183,14 @@ mod tests {
         assert!(input.pending <= PENDING_MAX);
         input.feed(&[b'q'; 8]);
         assert!(!input.feed(b"j").is_empty());
+    }
+
+    #[test]
+    fn clicks_and_the_wheel_are_known_and_releases_are_not() {
+        let mut input = Input::default();
+        let got = input.feed(b"\x1b[<0;5;3M\x1b[<0;5;3m\x1b[<64;1;1M\x1b[<65;1;1M");
+        let want = [Mouse::Click(4, 2), Mouse::WheelUp, Mouse::WheelDown].map(Typed::Mouse);
+        assert_eq!(got, want);
     }
 
     #[test]

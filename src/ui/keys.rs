@@ -153,6 +153,8 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("health", "", "screen 4"),
     ("audit", "", "screen 5"),
     ("sessions", "", "screen 6"),
+    ("set", "[NAME [VALUE]]", "what is set, and change it: keys, theme, columns, …"),
+    ("mouse", "on|off", "click to select, wheel to scroll"),
     ("messages", "", "what the line at the bottom has said, in full, newest first"),
     ("help", "", "keys and commands"),
     ("quit", "", "leave the console"),

@@ -67,6 +67,7 @@ fn environment() -> TermEnv {
         no_color: var("NO_COLOR"),
         // A program with no locale at all runs in the C locale.
         locale: locale.or_else(|| Some("C".into())),
+        tmux: var("TMUX").is_some_and(|v| !v.is_empty()),
     }
 }
 

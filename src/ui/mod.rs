@@ -7,17 +7,21 @@
 
 mod caps;
 mod input;
+mod keymap;
 mod keys;
 mod link;
 pub mod local;
+mod notify;
 mod paint;
 mod run;
 pub(crate) mod sentence;
+mod settings;
 mod state;
 mod text;
 mod theme;
 mod update;
 mod view;
+mod world;
 
 #[cfg(test)]
 mod fixtures;

@@ -15,8 +15,11 @@ const MAX: (u16, u16) = (500, 200);
 
 /// Alternate screen, hidden cursor, bracketed paste.
 pub(crate) const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[0m\x1b[2J";
-/// Back to how the terminal was.
-pub(crate) const LEAVE: &str = "\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
+/// The mouse is ours: buttons and wheel, with places beyond column 223.
+pub(crate) const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+pub(crate) const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// Back to how the terminal was, its title too.
+pub(crate) const LEAVE: &str = "\x1b[?1006l\x1b[?1000l\x1b[23;2t\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 
 /// A size within bounds.
 pub(crate) fn clamp((w, h): (u16, u16)) -> (u16, u16) {

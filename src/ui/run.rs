@@ -4,14 +4,15 @@ use super::caps::{Caps, TermEnv};
 use super::input::Input;
 use super::link::{self, Connector, LinkEvent};
 use super::paint::{self, Painter};
+use super::state::own::Own;
 use super::state::{State, Zone};
-use super::theme::Themes;
 use super::update::{self, Effect};
-use super::{UiError, view};
+use super::world::{News, World};
+use super::{UiError, notify, view};
 use crate::control::protocol::Request;
 use crate::model::{self, Time};
 use base64::Engine as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
@@ -38,10 +39,14 @@ pub struct TermIo {
 /// How a console behaves.
 #[derive(Clone)]
 pub struct Options {
-    /// Name of the theme: `dark`, `light`, `high-contrast`, `mono`, or one of the folder's.
+    /// Name of the theme where the settings name none: `dark`, `light`, `high-contrast`, `mono`, or one of the folder's.
     pub theme: String,
     /// Folder of more themes.
     pub theme_dir: Option<PathBuf>,
+    /// Begin with the mouse, whatever the settings say.
+    pub mouse: bool,
+    /// File of the settings; none keeps nothing.
+    pub settings: Option<PathBuf>,
     /// Most frames a second: 20 for a local terminal, 10 over SSH.
     pub max_fps: u32,
     /// How times are shown at first.
@@ -54,7 +59,15 @@ impl Options {
     /// For a terminal on this machine.
     #[must_use]
     pub fn local() -> Self {
-        Self { theme: "dark".into(), theme_dir: None, max_fps: 20, zone: Zone::Local, clock: Arc::new(model::now) }
+        Self {
+            theme: "dark".into(),
+            theme_dir: None,
+            mouse: false,
+            settings: None,
+            max_fps: 20,
+            zone: Zone::Local,
+            clock: Arc::new(model::now),
+        }
     }
     /// For a terminal at the other end of an SSH channel.
     #[must_use]
@@ -65,10 +78,12 @@ impl Options {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { theme, theme_dir, max_fps, zone, clock: _ } = self;
+        let Self { theme, theme_dir, mouse, settings, max_fps, zone, clock: _ } = self;
         f.debug_struct("Options")
             .field("theme", theme)
             .field("theme_dir", theme_dir)
+            .field("mouse", mouse)
+            .field("settings", settings)
             .field("max_fps", max_fps)
             .field("zone", zone)
             .finish_non_exhaustive()
@@ -95,39 +110,51 @@ pub enum Exit {
 /// [`UiError`] before anything is written, when the terminal or the theme will not do.
 pub async fn run(io: TermIo, connector: Arc<dyn Connector>, options: Options) -> Result<Exit, UiError> {
     let caps = Caps::detect(&io.env)?;
-    let dir = options.theme_dir.clone();
-    let themes = tokio::task::spawn_blocking(move || Themes::load(dir.as_deref()))
-        .await
-        .map_err(|e| UiError::Theme { theme: options.theme.clone(), why: e.to_string() })??;
-    let palette = themes.palette(&options.theme, caps.depth).ok_or_else(|| UiError::Theme {
-        theme: options.theme.clone(),
-        why: format!("there is none of this name; there are {}", themes.names().collect::<Vec<_>>().join(", ")),
-    })?;
+    let (report, news) = mpsc::channel(16);
+    let world = World::new(options.settings.clone(), options.theme_dir.clone(), report);
+    let (themes, odd_themes, settings) = world.read().await;
     let size = paint::clamp(*io.resize.borrow());
     let now = (options.clock)();
-    let mut state = State::new(now, size, caps, themes, palette, options.zone);
+    let mut own = Own::new(themes.clone(), &options.theme, caps.depth, options.zone);
+    own.file = options.settings.as_deref().map(file_name);
+    let mut state = State::new(now, size, caps, own);
     state.resort();
+    update::themes(&mut state, themes, &odd_themes);
+    let mut first = update::loaded(&mut state, settings);
+    if options.mouse {
+        first.extend(update::take_mouse(&mut state));
+    }
 
     let (asks, asked) = mpsc::channel(64);
     let (tell, told) = mpsc::channel(64);
     let task = tokio::spawn(link::keep(connector, asked, tell));
     let output = io.output.clone();
-    let exit = Console {
+    let mut console = Console {
         io,
         input: Input::default(),
         painter: Painter::new(size, caps.unicode),
         state,
         asks,
         told,
+        news,
+        world,
         options,
-        extra: paint::ENTER.to_owned(),
+        extra: format!("{}{}", if caps.titled { notify::KEEP_TITLE } else { "" }, paint::ENTER),
+        title: String::new(),
         done: false,
-    }
-    .serve()
-    .await;
+    };
+    console.perform(first);
+    let exit = console.serve().await;
     task.abort();
     let _ = timeout(FAREWELL, output.send(RESTORE.as_bytes().to_vec())).await;
     Ok(exit)
+}
+
+/// A file as people write it.
+fn file_name(path: &Path) -> String {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute() && h.components().count() > 1);
+    let short = home.and_then(|h| Some(format!("~/{}", path.strip_prefix(h).ok()?.display())));
+    crate::model::clean_line(&short.unwrap_or_else(|| path.display().to_string()))
 }
 
 /// Bytes that give a terminal back as it was: main screen, cursor, no bracketed paste.
@@ -140,9 +167,13 @@ struct Console {
     state: State,
     asks: mpsc::Sender<(u64, Request)>,
     told: mpsc::Receiver<LinkEvent>,
+    news: mpsc::Receiver<News>,
+    world: World,
     options: Options,
     /// Bytes to go before the next frame.
     extra: String,
+    /// The terminal's title, as we have set it.
+    title: String,
     done: bool,
 }
 
@@ -191,6 +222,11 @@ impl Console {
                     }
                     dirty = true;
                 }
+                Some(news) = self.news.recv() => {
+                    self.tick();
+                    self.learned(news);
+                    dirty = true;
+                }
                 () = sleep_until(wake.unwrap_or(never)), if wake.is_some() && !dirty => {
                     self.tick();
                     dirty = true;
@@ -200,7 +236,8 @@ impl Console {
                     let Ok(permit) = permit else { return Exit::Hangup };
                     self.state.now = (self.options.clock)();
                     let drawn = view::draw(&self.state);
-                    update::scrolled(&mut self.state, drawn.scroll_max);
+                    update::drawn(&mut self.state, drawn.scroll_max, drawn.spots);
+                    self.entitle();
                     let mut bytes = std::mem::take(&mut self.extra);
                     bytes.push_str(&self.painter.paint(drawn.buffer, drawn.cursor));
                     if !bytes.is_empty() {
@@ -219,6 +256,17 @@ impl Console {
             }
         }
         Exit::Quit
+    }
+
+    /// The terminal's title, when it is to be another.
+    fn entitle(&mut self) {
+        let wanted = self.state.caps.titled && self.state.own.set.title != Some(false);
+        let title = if wanted { notify::headline(&self.state) } else { String::new() };
+        if title != self.title {
+            let bytes = if title.is_empty() { notify::OWN_TITLE.to_owned() } else { notify::title(&title) };
+            self.extra.push_str(&bytes);
+            self.title = title;
+        }
     }
 
     fn tick(&mut self) {
@@ -240,6 +288,22 @@ impl Console {
         self.perform(effects);
     }
 
+    fn learned(&mut self, news: News) {
+        let effects = match news {
+            News::Settings(text) => update::loaded(&mut self.state, text),
+            News::Saved(edit, done) => {
+                update::saved(&mut self.state, &edit, done);
+                self.world.watch();
+                vec![]
+            }
+            News::Themes(themes, problems) => {
+                update::themes(&mut self.state, themes, &problems);
+                vec![]
+            }
+        };
+        self.perform(effects);
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -258,6 +322,13 @@ impl Console {
                     self.extra.push_str(&format!("\x1b]52;c;{text}\x07"));
                 }
                 Effect::Copy(_) => {}
+                Effect::Save(edit) => self.world.save(edit),
+                Effect::Mouse(on) => self.extra.push_str(if on { paint::MOUSE_ON } else { paint::MOUSE_OFF }),
+                Effect::Tell(text) => {
+                    let name = self.state.live.daemon.as_ref().map_or("portreeve", |d| d.name.as_str());
+                    let bytes = self.state.own.set.notify.bytes(self.state.caps, name, &text);
+                    self.extra.push_str(&bytes);
+                }
                 Effect::Redraw => self.painter.invalidate(),
                 Effect::Quit => self.done = true,
             }

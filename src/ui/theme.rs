@@ -49,7 +49,7 @@ enum Attribute {
 }
 
 /// One value for each role. A theme that leaves one out is refused.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Roles<T> {
     /// What is read.
@@ -103,28 +103,31 @@ impl<T> Roles<T> {
 pub(crate) struct Themes(BTreeMap<String, Roles<Look>>);
 
 impl Themes {
-    /// Those built in, and those of the folder's `*.toml` files, which may replace them.
-    ///
-    /// # Errors
-    /// [`UiError::Theme`] when a file cannot be read or is no theme.
-    pub(crate) fn load(folder: Option<&Path>) -> Result<Self, UiError> {
+    /// Those built in, and those of the folder's `*.toml` files, which may replace them. A file that is no theme is
+    /// said, and left out. A folder that is not there is empty.
+    pub(crate) fn load(folder: Option<&Path>) -> (Self, Vec<String>) {
         let mut themes = BTreeMap::new();
+        let mut problems = vec![];
         for (name, text) in BUILT_IN {
-            themes.insert(name.to_owned(), parse(name, text)?);
-        }
-        let Some(folder) = folder else { return Ok(Self(themes)) };
-        let fail = |e: std::io::Error| UiError::Theme { theme: folder.display().to_string(), why: e.to_string() };
-        for entry in std::fs::read_dir(folder).map_err(fail)? {
-            let path = entry.map_err(fail)?.path();
-            let name = path.file_stem().map(|s| s.to_string_lossy().into_owned());
-            if let Some(name) = name.filter(|_| path.extension().is_some_and(|e| e == "toml")) {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|e| UiError::Theme { theme: path.display().to_string(), why: e.to_string() })?;
-                let roles = parse(&path.display().to_string(), &text)?;
-                themes.insert(name, roles);
+            match parse(name, text) {
+                Ok(roles) => drop(themes.insert(name.to_owned(), roles)),
+                Err(e) => problems.push(e.to_string()),
             }
         }
-        Ok(Self(themes))
+        let files = folder.into_iter().flat_map(|f| std::fs::read_dir(f).into_iter().flatten().flatten());
+        let mut paths: Vec<_> =
+            files.map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
+        paths.sort();
+        for path in paths {
+            let Some(name) = path.file_stem().map(|s| s.to_string_lossy().into_owned()) else { continue };
+            let fail = |e: std::io::Error| UiError::Theme { theme: path.display().to_string(), why: e.to_string() };
+            let text = std::fs::read_to_string(&path).map_err(fail);
+            match text.and_then(|text| parse(&path.display().to_string(), &text)) {
+                Ok(roles) => drop(themes.insert(name, roles)),
+                Err(e) => problems.push(e.to_string().replace('\n', " ")),
+            }
+        }
+        (Self(themes), problems)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -237,7 +240,7 @@ mod tests {
 
     #[test]
     fn every_built_in_theme_defines_every_role_at_every_depth() {
-        let themes = Themes::load(None).unwrap();
+        let themes = Themes::load(None).0;
         assert_eq!(themes.names().collect::<Vec<_>>(), ["dark", "high-contrast", "light", "mono"]);
         for name in ["dark", "high-contrast", "light", "mono"] {
             for depth in [Depth::Mono, Depth::Ansi16, Depth::Ansi256, Depth::True] {
@@ -257,11 +260,11 @@ mod tests {
     fn a_theme_with_a_role_missing_or_a_colour_misspelt_is_refused_and_named() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("mine.toml"), "[roles]\ntext = {}\n").unwrap();
-        let e = Themes::load(Some(dir.path())).unwrap_err().to_string();
+        let e = Themes::load(Some(dir.path())).1.join("");
         assert!(e.contains("mine.toml") && e.contains("missing field"), "{e}");
         let text = BUILT_IN[0].1.replacen("fg = \"", "fg = \"x", 1);
         std::fs::write(dir.path().join("mine.toml"), text).unwrap();
-        let e = Themes::load(Some(dir.path())).unwrap_err().to_string();
+        let e = Themes::load(Some(dir.path())).1.join("");
         assert!(e.contains("is not a colour"), "{e}");
     }
 
@@ -269,8 +272,8 @@ mod tests {
     fn a_theme_of_the_folder_replaces_the_one_built_in() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("dark.toml"), BUILT_IN[1].1).unwrap();
-        let mine = Themes::load(Some(dir.path())).unwrap();
-        let light = Themes::load(None).unwrap().palette("light", Depth::True).unwrap();
+        let mine = Themes::load(Some(dir.path())).0;
+        let light = Themes::load(None).0.palette("light", Depth::True).unwrap();
         assert_eq!(mine.palette("dark", Depth::True).unwrap().accent, light.accent);
     }
 

@@ -63,22 +63,33 @@ struct Terminal {
     output: mpsc::Receiver<Vec<u8>>,
     screen: vt100::Parser,
     bytes: usize,
+    raw: Vec<u8>,
 }
 
 impl Terminal {
     async fn until(&mut self, text: &str) {
+        // However it is broken into lines.
+        let flat = |s: &vt100::Screen| s.contents().split_whitespace().collect::<Vec<_>>().join(" ");
+        self.until_screen(text, |s| s.contents().contains(text) || flat(s).contains(text)).await;
+    }
+    async fn until_screen(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
         let seen = async {
-            while !self.screen.screen().contents().contains(text) {
+            while !wanted(self.screen.screen()) {
                 let Some(bytes) = self.output.recv().await else { break };
                 self.take(&bytes);
             }
         };
-        let seen = tokio::time::timeout(Duration::from_secs(120), seen).await;
-        let contents = self.screen.screen().contents();
-        assert!(seen.is_ok() && contents.contains(text), "no {text:?} in:\n{contents}");
+        let seen = tokio::time::timeout(Duration::from_secs(40), seen).await;
+        let screen = self.screen.screen();
+        assert!(seen.is_ok() && wanted(screen), "no {what:?} in:\n{}", screen.contents());
+    }
+    /// Whether these bytes were among those written.
+    fn wrote(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.raw).contains(text)
     }
     fn take(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len();
+        self.raw.extend(bytes);
         self.screen.process(bytes);
     }
     /// What comes in this long.
@@ -103,7 +114,7 @@ fn start(daemon: Arc<Daemon>, env: TermEnv) -> (Terminal, tokio::task::JoinHandl
     let console = tokio::spawn(run(io, daemon, options));
     // The list of tunnels.
     input.try_send(b"2".to_vec()).unwrap();
-    (Terminal { input, size, output, screen: vt(24, 80), bytes: 0 }, console)
+    (Terminal { input, size, output, screen: vt(24, 80), bytes: 0, raw: vec![] }, console)
 }
 
 fn xterm() -> TermEnv {
@@ -128,6 +139,94 @@ async fn an_idle_screen_writes_nothing_until_the_clock_changes() {
     terminal.bytes_within(Duration::from_secs(2)).await;
     assert_eq!(console.await.unwrap().unwrap(), Exit::Quit);
     assert!(!terminal.screen.screen().alternate_screen() && !terminal.screen.screen().hide_cursor());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_title_says_how_many_incidents_there_are_and_is_given_back() {
+    let daemon = Arc::new(Daemon::default());
+    let mut snap = snapshot();
+    snap.incidents = Some(incidents());
+    let pushes = daemon.expect_console().start(snap);
+    let (mut terminal, console) = start(daemon, xterm());
+    terminal.until("pay-db").await;
+    assert!(terminal.wrote("\x1b[22;2t\x1b[?1049h"), "the old one is kept first");
+    assert!(terminal.wrote("\x1b]2;portreeve bastion-1: 3 incidents\x07"));
+    let mut d = delta();
+    d.incidents = Some(vec![]);
+    pushes.send(Push::Delta(d)).await.unwrap();
+    terminal.bytes_within(Duration::from_secs(1)).await;
+    assert!(terminal.wrote("\x1b]2;portreeve bastion-1\x07"));
+    terminal.input.send(b"q".to_vec()).await.unwrap();
+    terminal.bytes_within(Duration::from_secs(2)).await;
+    assert!(terminal.wrote("\x1b[23;2t"));
+    assert_eq!(console.await.unwrap().unwrap(), Exit::Quit);
+    // The kernel's console has none.
+    let daemon = Arc::new(Daemon::default());
+    let _pushes = daemon.expect_console().start(snapshot());
+    let (mut terminal, _console) = start(daemon, TermEnv { term: "linux".into(), ..TermEnv::default() });
+    terminal.until("pay-db").await;
+    assert!(!terminal.wrote("\x1b]2;") && !terminal.wrote("\x1b[22;2t"));
+}
+
+#[tokio::test]
+async fn settings_and_themes_are_read_at_the_start_and_when_they_change_and_set_writes_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, themes) = (dir.path().join("console.toml"), dir.path().join("themes"));
+    std::fs::create_dir(&themes).unwrap();
+    std::fs::write(&file, "# mine\n[columns]\ntunnels = [\"host\", \"port\"]\n").unwrap();
+    let daemon = Arc::new(Daemon::default());
+    let _pushes = daemon.expect_console().start(snapshot());
+    let (input, input_rx) = mpsc::channel(8);
+    let (size, resize) = watch::channel((80, 24));
+    let (output_tx, output) = mpsc::channel(1);
+    let options = Options {
+        clock: Arc::new(t0),
+        zone: Zone::Utc,
+        settings: Some(file.clone()),
+        theme_dir: Some(themes.clone()),
+        ..Options::local()
+    };
+    let io = TermIo { input: input_rx, resize, output: output_tx, env: xterm() };
+    let _console = tokio::spawn(run(io, daemon, options));
+    input.send(b"2".to_vec()).await.unwrap();
+    let mut terminal = Terminal { input, size, output, screen: vt(24, 80), bytes: 0, raw: vec![] };
+    terminal.until(" HOST                       PORT").await;
+    // A file that is written over.
+    std::fs::write(&file, "# mine\n[columns]\ntunnels = [\"port\", \"team\"]\n").unwrap();
+    terminal.until(" PORT↓ TEAM").await;
+    // A new file in its place, as editors do it; with a mistake.
+    std::fs::write(dir.path().join("new"), "them = \"light\"\n").unwrap();
+    std::fs::rename(dir.path().join("new"), &file).unwrap();
+    terminal.until("console.toml line 1: there is no setting `them`; did you mean `theme`?").await;
+    terminal.input.send(b":set zone relative\r".to_vec()).await.unwrap();
+    terminal.until("zone is relative, kept in").await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "them = \"light\"\nzone = \"relative\"\n");
+    // A theme that comes, is used, and is changed on the disk.
+    let dark = include_str!("../../../themes/dark.toml");
+    std::fs::write(themes.join("mine.toml"), dark).unwrap();
+    let known = async {
+        loop {
+            terminal.input.send(b":theme mine\r".to_vec()).await.unwrap();
+            terminal.bytes_within(Duration::from_millis(100)).await;
+            if terminal.screen.screen().contents().contains(":set theme mine keeps it") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), known).await.unwrap();
+    let text =
+        dark.lines().map(|l| if l.starts_with("ok ") { "ok = { fg = \"#010203\", fg16 = \"green\" }" } else { l });
+    std::fs::write(themes.join("mine.toml"), text.collect::<Vec<_>>().join("\n")).unwrap();
+    let live = |s: &vt100::Screen| {
+        let at = s.rows(0, 80).next().unwrap().chars().position(|c| c == '●').unwrap();
+        s.cell(0, at.try_into().unwrap()).unwrap().fgcolor()
+    };
+    let was = live(terminal.screen.screen());
+    terminal.until_screen("another green", |s| live(s) != was).await;
+    // One that is broken meanwhile is said, and the colours stay.
+    std::fs::write(themes.join("mine.toml"), "[roles]\n").unwrap();
+    terminal.until("mine.toml").await;
+    assert!(terminal.screen.screen().contents().contains("live"));
 }
 
 #[tokio::test(start_paused = true)]

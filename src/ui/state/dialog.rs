@@ -155,6 +155,20 @@ pub(crate) enum Dialog {
     Messages {
         scroll: usize,
     },
+    /// What is set, and what can be.
+    Settings {
+        scroll: usize,
+    },
+}
+
+impl Dialog {
+    /// How far a window that is only read is scrolled.
+    pub(crate) fn scroll(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Help { scroll } | Self::Messages { scroll } | Self::Settings { scroll } => Some(scroll),
+            Self::Ask(_) => None,
+        }
+    }
 }
 
 /// What is being typed into the line at the bottom.

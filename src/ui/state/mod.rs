@@ -6,12 +6,14 @@ pub(crate) mod grid;
 pub(crate) mod incidents;
 pub(crate) mod live;
 pub(crate) mod nav;
+pub(crate) mod own;
 pub(crate) mod place;
 pub(crate) mod rows;
+pub(crate) mod spots;
 pub(crate) mod tabs;
 
 use super::caps::Caps;
-use super::theme::{Palette, Themes};
+use super::theme::Palette;
 use crate::audit::Record;
 use crate::control::protocol::{Action, Identity};
 use crate::model::{Port, Role, Seq, SessionId, Time, VisitorView};
@@ -21,6 +23,7 @@ use filter::Filter;
 use grid::GridLine;
 use live::{Live, Row};
 use nav::Nav;
+use own::Own;
 use rows::{SortBy, TunnelRow};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -131,7 +134,7 @@ pub(crate) struct State {
     pub(crate) now: Time,
     pub(crate) size: (u16, u16),
     pub(crate) caps: Caps,
-    pub(crate) themes: Themes,
+    pub(crate) own: Own,
     pub(crate) palette: Palette,
     pub(crate) zone: Zone,
     pub(crate) link: Link,
@@ -185,19 +188,20 @@ pub(crate) struct State {
     /// When to ask again: the tunnel changed after they were last asked for.
     pub(crate) visitors_due: Option<Time>,
     pub(crate) grid: Vec<GridLine>,
+    pub(crate) spots: Vec<spots::Spot>,
     /// A term of the filter that no row has.
     pub(crate) filter_problem: Option<String>,
 }
 
 impl State {
-    pub(crate) fn new(now: Time, size: (u16, u16), caps: Caps, themes: Themes, palette: Palette, zone: Zone) -> Self {
+    pub(crate) fn new(now: Time, size: (u16, u16), caps: Caps, own: Own) -> Self {
         Self {
             now,
             size,
             caps,
-            themes,
-            palette,
-            zone,
+            palette: own.palette(),
+            zone: own.first_zone,
+            own,
             link: Link::Connecting(None),
             who: None,
             live: Live::default(),
@@ -206,7 +210,7 @@ impl State {
             detail_scroll: 0,
             trail: vec![],
             tabs: tabs::Tabs::default(),
-            sort: (SortBy::Port, false),
+            sort: (SortBy::default(), false),
             filters: BTreeMap::new(),
             last_search: String::new(),
             triage: incidents::Cursor::default(),
@@ -237,6 +241,7 @@ impl State {
             visitors: None,
             visitors_due: None,
             grid: vec![],
+            spots: vec![],
             filter_problem: None,
         }
     }
@@ -292,11 +297,34 @@ impl State {
         let notices = if small { 0 } else { u16::try_from(self.notices().len().min(2)).unwrap_or(2) };
         let filtering = self.filter().is_some() || matches!(self.prompt, Some(Prompt::Filter { .. }));
         let filter = u16::from(filtering);
-        let message = u16::from(!small);
+        let said = u16::try_from(self.said_lines().len()).unwrap_or(1).max(1);
+        let message = if small { 0 } else { said };
         // Header and tabs above, hints below; when small one status line is all.
-        let frame = if small { 1 } else { 3 };
+        let frame = if small { said } else { 3 };
         let body = h.saturating_sub(frame + notices + filter + message);
         Plan { tiny, small, wide: w >= 120 && h >= 20, notices, filter, message, body }
+    }
+
+    /// What was last said, over as many lines as it takes: at most three, two where there is little room. It has the
+    /// line to itself until it is cleared, so it is whole where that is possible.
+    pub(crate) fn said_lines(&self) -> Vec<String> {
+        use super::text;
+        let (w, h) = self.size;
+        let (Some(m), None) = (&self.message, &self.prompt) else { return vec![] };
+        if self.pending.values().any(|p| matches!(p, Pending::Action { .. })) || h < 8 {
+            return vec![];
+        }
+        let (most, room) = (if h < 20 { 2 } else { 3 }, usize::from(w.saturating_sub(4)).max(8));
+        let mut lines = text::wrap(&m.text, room);
+        if lines.len() > most {
+            lines.truncate(most);
+            if let Some(last) = lines.last_mut() {
+                const MORE: &str = "… (:messages)";
+                *last =
+                    format!("{}{MORE}", text::cut(last, room.saturating_sub(text::width(MORE))).trim_end_matches('…'));
+            }
+        }
+        lines
     }
 
     /// Rows a list can show.

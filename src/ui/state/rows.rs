@@ -125,12 +125,26 @@ pub(crate) enum SortBy {
 }
 
 impl SortBy {
-    const ALL: [Self; 8] =
+    pub(crate) const ALL: [Self; 8] =
         [Self::Port, Self::State, Self::Host, Self::Team, Self::Visitors, Self::Rate, Self::Bytes, Self::Since];
 
     pub(crate) fn next(self) -> Self {
         let at = Self::ALL.iter().position(|s| *s == self).unwrap_or(0);
         Self::ALL.get(at + 1).copied().unwrap_or_default()
+    }
+
+    /// What the settings call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Port => "port",
+            Self::State => "state",
+            Self::Host => "host",
+            Self::Team => "team",
+            Self::Visitors => "visitors",
+            Self::Rate => "rate",
+            Self::Bytes => "bytes",
+            Self::Since => "since",
+        }
     }
 
     /// The word, which is the column's title too.

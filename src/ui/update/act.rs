@@ -34,7 +34,8 @@ pub(super) fn hindrance(state: &State, spec: &ActionSpec) -> Option<String> {
     } else if state.role() < spec.role {
         Some(format!("{} needs the role {}; yours is {}", spec.verb, spec.role, state.role()))
     } else if !state.writable() {
-        Some(format!("read-only: press W (or :write) for ten minutes of write mode, then {} again", spec.verb))
+        let key = state.own.set.keys.say("write");
+        Some(format!("read-only: press {key} (or :write) for ten minutes of write mode, then {} again", spec.verb))
     } else {
         None
     }

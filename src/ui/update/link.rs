@@ -3,8 +3,11 @@
 use super::{Effect, ran, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
+use crate::model::{Incident, Severity};
 use crate::ui::link::LinkEvent;
+use crate::ui::notify::Notify;
 use crate::ui::state::{Link, Pending, State, Tone};
+use std::collections::HashSet;
 
 /// Takes it in.
 pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
@@ -19,7 +22,9 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Push(Push::Snapshot(s)) => {
             state.link = Link::Live;
+            let known = down(state);
             state.live.snapshot(s);
+            tell(state, known, &mut out);
             state.resort();
         }
         LinkEvent::Push(Push::Delta(d)) => {
@@ -30,7 +35,9 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 send(state, Request::Audit(Box::new(query)), Pending::Missed, &mut out);
             }
             let touched = state.selected_port().is_some_and(|p| d.tunnels.iter().any(|t| t.lease.port == p));
+            let known = d.incidents.as_ref().and_then(|_| down(state));
             state.live.delta(d);
+            tell(state, known, &mut out);
             state.resort();
             if touched {
                 visitors(state, &mut out);
@@ -66,6 +73,26 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     }
     state.settle();
     out
+}
+
+/// What is known to be down; nothing when nothing is known yet.
+fn down(state: &State) -> Option<HashSet<String>> {
+    let all = state.live.incidents().iter().filter(|i| i.severity == Severity::Down);
+    (state.live.triaged() && state.own.set.notify != Notify::None).then(|| all.map(|i| i.id.clone()).collect())
+}
+
+/// Tells what is down and was not before. What was so when the console came is no news.
+fn tell(state: &mut State, known: Option<HashSet<String>>, out: &mut Vec<Effect>) {
+    let Some(known) = known else { return };
+    let new = |i: &&Incident| i.severity == Severity::Down && !known.contains(&i.id);
+    let new: Vec<&Incident> = state.live.incidents().iter().filter(new).collect();
+    match new.as_slice() {
+        [] => {}
+        [one] => out.push(Effect::Tell(format!("{}: {}", one.what, one.likely))),
+        [one, more @ ..] => {
+            out.push(Effect::Tell(format!("{}: {}, and {} more incidents", one.what, one.likely, more.len())));
+        }
+    }
 }
 
 fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {

@@ -2,17 +2,21 @@
 
 mod act;
 mod link;
+mod mouse;
 mod mute;
 mod palette;
+mod settings;
 mod tabs;
 mod typing;
 
 use super::input::{Key, Typed};
 use super::keys::{self, Cmd};
 use super::sentence;
+use super::settings::file::Edit;
 use super::state::dialog::{Dialog, Prompt};
 use super::state::grid::{self, PortKind, Way};
 use super::state::nav::Step;
+use super::state::spots::Spot;
 use super::state::tabs::Tab;
 use super::state::{Message, Pending, Screen, State, Tone, Zone};
 use crate::audit::AuditQuery;
@@ -22,6 +26,7 @@ use chrono::TimeDelta;
 
 pub(crate) use link::link;
 pub(crate) use palette::candidates;
+pub(crate) use settings::{at as problem, loaded, saved, take_mouse, themes};
 
 /// What the state asks of the world.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +35,12 @@ pub(crate) enum Effect {
     Send(u64, Request),
     /// Put into the clipboard of the terminal.
     Copy(String),
+    /// Change a value in the settings' file.
+    Save(Edit),
+    /// Tell it to whoever looks elsewhere.
+    Tell(String),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Draw everything anew.
     Redraw,
     /// Leave.
@@ -47,6 +58,7 @@ const VISITORS_FRESH_MS: i64 = 2_000;
 pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
     let mut out = vec![];
     match typed {
+        Typed::Mouse(m) => mouse::mouse(state, m, &mut out),
         Typed::Paste(text) => typing::paste(state, &text),
         Typed::Key(k) => {
             let g = std::mem::take(&mut state.g_typed);
@@ -54,7 +66,7 @@ pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
                 typing::prompt(state, k, &mut out);
             } else if state.dialog.is_some() {
                 typing::dialog(state, k, &mut out);
-            } else if let Some(cmd) = keys::find(k, state.screen) {
+            } else if let Some(cmd) = state.own.set.keys.find(k, state.screen) {
                 command(state, if cmd == Cmd::G && g { Cmd::Top } else { cmd }, &mut out);
             }
         }
@@ -69,10 +81,11 @@ pub(crate) fn resize(state: &mut State, size: (u16, u16)) {
     state.resort();
 }
 
-/// The open detail or help was drawn and cannot be scrolled past this line; going back begins there.
-pub(crate) fn scrolled(state: &mut State, max: usize) {
+/// A frame was drawn: what is scrolled cannot be scrolled past this line, and going back begins there.
+pub(crate) fn drawn(state: &mut State, max: usize, spots: Vec<Spot>) {
+    state.spots = spots;
     state.detail_scroll = state.detail_scroll.min(max);
-    if let Some(Dialog::Help { scroll } | Dialog::Messages { scroll }) = &mut state.dialog {
+    if let Some(scroll) = state.dialog.as_mut().and_then(Dialog::scroll) {
         *scroll = (*scroll).min(max);
     }
 }

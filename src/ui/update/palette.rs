@@ -1,6 +1,6 @@
 //! The command line behind `:`.
 
-use super::{Effect, act, go, say};
+use super::{Effect, act, go, say, settings};
 use crate::control::actions::{ACTIONS, Scope};
 use crate::ui::keys::COMMANDS;
 use crate::ui::state::dialog::Dialog;
@@ -18,11 +18,18 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("read", []) => act::write_mode(state, false, out),
         ("quit" | "q" | "q!", []) => out.push(Effect::Quit),
         ("help", []) => state.dialog = Some(Dialog::Help { scroll: 0 }),
+        ("mouse", []) => settings::mouse(state, !state.own.mouse, out),
+        ("mouse", ["on"]) => settings::mouse(state, true, out),
+        ("mouse", ["off"]) => settings::mouse(state, false, out),
+        ("mouse", _) => say(state, Tone::Bad, "usage: :mouse on|off"),
+        ("set", words) => settings::set(state, words, out),
         ("messages", []) => state.dialog = Some(Dialog::Messages { scroll: 0 }),
-        ("theme", [name]) => match state.themes.palette(name, state.caps.depth) {
-            Some(p) => state.palette = p,
-            None => no_theme(state, name),
-        },
+        ("theme", [name]) if state.own.themes.names().any(|n| n == *name) => {
+            state.own.theme = (*name).to_owned();
+            state.palette = state.own.palette();
+            say(state, Tone::Info, format!("theme {name}; :set theme {name} keeps it for the next console"));
+        }
+        ("theme", [name]) => no_theme(state, name),
         ("theme", _) => no_theme(state, ""),
         ("tz", ["local"]) => state.zone = Zone::Local,
         ("tz", ["utc" | "UTC"]) => state.zone = Zone::Utc,
@@ -42,7 +49,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
 }
 
 fn no_theme(state: &mut State, name: &str) {
-    let names: Vec<&str> = state.themes.names().collect();
+    let names: Vec<&str> = state.own.themes.names().collect();
     let names = names.join(", ");
     let what = if name.is_empty() { "themes".to_owned() } else { format!("no theme {name}; there are") };
     say(state, Tone::Info, format!("{what}: {names}"));
@@ -57,7 +64,10 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
     let Some((last, before)) = words.split_last() else { return vec![] };
     let all: Vec<String> = match before {
         [] => ACTIONS.iter().map(|a| a.verb).chain(COMMANDS.iter().map(|c| c.0)).map(str::to_owned).collect(),
-        ["theme"] => state.themes.names().map(str::to_owned).collect(),
+        ["theme"] => state.own.themes.names().map(str::to_owned).collect(),
+        ["set"] => settings::names(),
+        ["set", name, ..] => settings::values(state, name),
+        ["mouse"] => ["on", "off"].map(str::to_owned).to_vec(),
         ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
         ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),
         ["cut"] => state.visitors.iter().flat_map(|(_, _, all)| all).map(|v| v.id.to_string()).collect(),

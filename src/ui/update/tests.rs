@@ -97,6 +97,114 @@ fn a_revoke_acts_on_what_was_asked_though_the_rows_have_moved() {
     assert_eq!(reason.as_deref(), Some("key leaked"));
 }
 
+/// As the loop does: draws, and gives back what can be clicked.
+fn frame(s: &mut State) {
+    let d = crate::ui::view::draw(s);
+    drawn(s, d.scroll_max, d.spots);
+}
+
+#[test]
+fn the_mouse_selects_opens_and_scrolls_once_it_is_asked_for() {
+    use crate::ui::input::Mouse;
+    let mut s = console((80, 24));
+    frame(&mut s);
+    assert!(s.spots.is_empty(), "nothing is kept while nobody asks");
+    assert_eq!(keys(&mut s, ":mouse\r"), [Effect::Mouse(true)]);
+    let do_ = |s: &mut State, m| {
+        frame(s);
+        typed(s, Typed::Mouse(m))
+    };
+    // Header, tabs, titles, then the rows.
+    do_(&mut s, Mouse::Click(20, 5));
+    assert_eq!(s.tunnels.selected, Some(port(20103)));
+    do_(&mut s, Mouse::Click(20, 5));
+    assert!(s.detail, "a click on what is selected opens it");
+    keys(&mut s, "q");
+    do_(&mut s, Mouse::WheelUp);
+    assert_eq!(s.tunnels.selected, Some(port(20101)));
+    do_(&mut s, Mouse::WheelDown);
+    assert_eq!(s.tunnels.selected, Some(port(20104)));
+    do_(&mut s, Mouse::Click(79, 23));
+    assert_eq!(s.tunnels.selected, Some(port(20104)), "nothing stands there");
+    let tabs = crate::ui::view::draw(&s);
+    let at = (0..80).find(|x| tabs.buffer.cell((*x, 1)).unwrap().symbol() == "3").unwrap();
+    do_(&mut s, Mouse::Click(at, 1));
+    assert_eq!(s.screen, Screen::Ports);
+    do_(&mut s, Mouse::Click(8, 3));
+    assert_eq!(s.port_cursor, Some(port(20201)));
+    keys(&mut s, "?");
+    do_(&mut s, Mouse::WheelDown);
+    assert!(matches!(s.dialog, Some(Dialog::Help { scroll: 3, .. })));
+    keys(&mut s, "\x1b");
+    assert_eq!(keys(&mut s, ":mouse off\r"), [Effect::Mouse(false)]);
+}
+
+#[test]
+fn what_is_newly_down_is_told_once_and_what_was_so_before_is_not() {
+    let mut s = home((80, 24), incidents());
+    let with = |n: usize| {
+        let mut d = delta();
+        let mut all = incidents();
+        all[0].id.push('2');
+        d.incidents = Some(all.split_off(n));
+        d
+    };
+    assert_eq!(push(&mut s, with(0)), [], "nobody asked for it");
+    keys(&mut s, ":set notify bell\r");
+    assert_eq!(push(&mut s, with(1)), []);
+    let told = push(&mut s, with(0));
+    assert_eq!(told, [Effect::Tell("iot-77: redials, key unknown".into())]);
+    assert_eq!(push(&mut s, with(0)), [], "once");
+    assert_eq!(push(&mut s, delta()), []);
+    // A daemon that is back and still has it.
+    link(&mut s, LinkEvent::Down("gone".into()));
+    let mut snap = snapshot();
+    snap.incidents = with(0).incidents;
+    assert_eq!(link(&mut s, LinkEvent::Push(Push::Snapshot(snap))), []);
+}
+
+#[test]
+fn set_changes_a_value_at_once_and_keeps_it_and_refuses_what_would_not_do() {
+    let mut s = writable((80, 24));
+    s.own.file = Some("~/console.toml".into());
+    let effects = keys(&mut s, ":set keys.reconnect C\r");
+    let [Effect::Save(edit)] = &effects[..] else { panic!("{effects:?}") };
+    saved(&mut s, edit, Ok(()));
+    assert_eq!(message(&s), "keys.reconnect is C, kept in ~/console.toml");
+    keys(&mut s, "c");
+    assert!(s.dialog.is_none(), "the old key does nothing");
+    keys(&mut s, "C");
+    assert!(matches!(s.dialog, Some(Dialog::Ask(_))));
+    keys(&mut s, "n");
+    assert!(keys(&mut s, ":set keys.revoke ^x\r").is_empty());
+    assert!(message(&s).contains("never on Ctrl"), "{}", message(&s));
+    assert!(keys(&mut s, ":set keys.assign C\r").is_empty());
+    assert!(message(&s).contains("`reconnect` already"), "{}", message(&s));
+    keys(&mut s, ":set sort.tunnels -since\r");
+    assert_eq!(s.sort, (super::super::state::rows::SortBy::Since, true));
+    keys(&mut s, ":set nothing\r");
+    assert!(message(&s).contains("no setting nothing"));
+    keys(&mut s, ":set keys.reconnect default\r");
+    keys(&mut s, "c");
+    assert!(matches!(s.dialog, Some(Dialog::Ask(_))));
+}
+
+#[test]
+fn a_file_with_mistakes_is_said_and_the_defaults_stay() {
+    let mut s = console((80, 24));
+    s.own.file = Some("~/console.toml".into());
+    loaded(&mut s, Ok("theme = \"light\"\nzone = \"mars\"\n[keys]\nquit = \"x\"\n".into()));
+    assert!(message(&s).starts_with("~/console.toml line 2: `zone` cannot be \"mars\""), "{}", message(&s));
+    assert!(message(&s).ends_with("(1 more: :set)"), "{}", message(&s));
+    assert_eq!((s.own.theme.as_str(), s.zone), ("light", Zone::Utc));
+    // What this session has changed by hand is its own, until the file says something else.
+    keys(&mut s, ":theme dark\r");
+    loaded(&mut s, Ok("theme = \"light\"\n".into()));
+    assert_eq!(s.own.theme, "dark");
+    loaded(&mut s, Err("/x: permission denied".into()));
+    assert!(message(&s).contains("permission denied"));
+}
+
 #[test]
 fn a_confirmation_is_void_when_another_session_has_the_port() {
     let mut s = writable((80, 24));

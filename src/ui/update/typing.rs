@@ -8,6 +8,8 @@ use tui_input::{Input, InputRequest};
 
 /// Longest text of a line typed, characters.
 const LINE_MAX: usize = 512;
+/// As far as a window can be scrolled before it has been drawn, which says how far it really can.
+const SCROLL_MAX: usize = 10_000;
 
 /// A key of a line editor; false when it is none.
 fn edit(input: &mut Input, key: Key) -> bool {
@@ -79,16 +81,22 @@ pub(super) fn prompt(state: &mut State, key: Key, out: &mut Vec<Effect>) {
 pub(super) fn dialog(state: &mut State, key: Key, out: &mut Vec<Effect>) {
     match &mut state.dialog {
         None => {}
-        Some(Dialog::Help { scroll } | Dialog::Messages { scroll }) => match key {
-            Key::Down | Key::Char('j') => *scroll = scroll.saturating_add(1).min(200),
-            Key::Up | Key::Char('k') => *scroll = scroll.saturating_sub(1),
-            Key::PageDown | Key::Ctrl('d') | Key::Char(' ') => *scroll = scroll.saturating_add(10).min(200),
-            Key::PageUp | Key::Ctrl('u') => *scroll = scroll.saturating_sub(10),
-            Key::Home | Key::Char('g') => *scroll = 0,
-            Key::End | Key::Char('G') => *scroll = 200,
-            Key::Esc | Key::Enter | Key::Char('?' | 'q') | Key::Ctrl('c') => state.dialog = None,
-            _ => {}
-        },
+        Some(window @ (Dialog::Help { .. } | Dialog::Messages { .. } | Dialog::Settings { .. })) => {
+            let Some(scroll) = window.scroll() else { return };
+            match key {
+                Key::Down | Key::Char('j') => *scroll = scroll.saturating_add(1),
+                Key::Up | Key::Char('k') => *scroll = scroll.saturating_sub(1),
+                Key::PageDown | Key::Ctrl('d') | Key::Char(' ') => *scroll = scroll.saturating_add(10),
+                Key::PageUp | Key::Ctrl('u') => *scroll = scroll.saturating_sub(10),
+                Key::Home | Key::Char('g') => *scroll = 0,
+                Key::End | Key::Char('G') => *scroll = SCROLL_MAX,
+                Key::Esc | Key::Enter | Key::Char('?' | 'q') | Key::Ctrl('c') => state.dialog = None,
+                _ => {}
+            }
+            if let Some(scroll) = state.dialog.as_mut().and_then(Dialog::scroll) {
+                *scroll = (*scroll).min(SCROLL_MAX);
+            }
+        }
         Some(Dialog::Ask(ask)) if ask.yes_no() => match answer(key) {
             Some(true) => act::confirmed(state, out),
             Some(false) => state.dialog = None,

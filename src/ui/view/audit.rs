@@ -7,7 +7,7 @@ use crate::ui::state::Pending;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
 
-const COLUMNS: [Column; 6] = [
+pub(super) const COLUMNS: [Column; 6] = [
     col("TIME", 12, 12, 0),
     num("SEQ", 6, 3),
     col("WHO", 9, 16, 1),

@@ -2,6 +2,7 @@
 
 use crate::model::{Time, TunnelState, Verdict};
 use crate::ui::state::grid::PortKind;
+use crate::ui::state::spots::{Spot, Target};
 use crate::ui::state::{State, Zone};
 use crate::ui::text;
 use crate::ui::theme::Palette;
@@ -26,6 +27,8 @@ pub(crate) struct Canvas<'a> {
     /// Rows of lists drawn, to prove that the others are not.
     pub(crate) rows_drawn: usize,
     pub(crate) scroll_max: usize,
+    /// What can be clicked.
+    pub(crate) spots: Vec<Spot>,
 }
 
 impl Canvas<'_> {
@@ -37,6 +40,13 @@ impl Canvas<'_> {
         }
         let s = if self.state.caps.unicode { std::borrow::Cow::Borrowed(s) } else { ascii(s).into() };
         self.buf.set_stringn(x, y, s, usize::from(right - x), style).0
+    }
+
+    /// This can be clicked.
+    pub(crate) fn spot(&mut self, area: Rect, target: Target) {
+        if self.state.own.mouse {
+            self.spots.push((area, target));
+        }
     }
 
     /// Writes pieces one after the other.

@@ -9,6 +9,7 @@ mod visitors;
 use super::canvas::{Canvas, Span};
 use crate::audit::Record;
 use crate::model::Port;
+use crate::ui::state::spots::Target;
 use crate::ui::state::tabs::Tab;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
@@ -21,6 +22,7 @@ const SHOWN: usize = 60;
 const LABEL: usize = 11;
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, port: Option<Port>, focus: bool) {
+    c.spot(area, Target::Detail);
     let Some(row) = port.and_then(|p| c.state.row(p)) else {
         let dim = c.pal.dim;
         c.rule(area, area.y, "detail", focus);

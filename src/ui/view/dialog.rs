@@ -1,7 +1,7 @@
 //! Questions and help, over the screen.
 
 use super::canvas::{Canvas, Span};
-use super::help;
+use super::{help, settings};
 use crate::ui::state::Tone;
 use crate::ui::state::dialog::{Ask, Dialog};
 use crate::ui::text;
@@ -19,6 +19,11 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             let width = area.width.saturating_sub(4).min(100);
             let lines = messages(c, usize::from(width.saturating_sub(4)));
             scrolled(c, area, width, &lines, *scroll, "messages: j k scroll, Esc closes");
+        }
+        Some(Dialog::Settings { scroll }) => {
+            let width = area.width.saturating_sub(4).min(100);
+            let lines = settings::lines(c, usize::from(width.saturating_sub(4)));
+            scrolled(c, area, width, &lines, *scroll, "settings: j k scroll, Esc closes");
         }
         Some(Dialog::Ask(ask)) => question(c, area, ask),
     }

@@ -3,14 +3,16 @@
 use super::canvas::{Canvas, Span};
 use crate::control::actions::{ACTIONS, ActionSpec, Scope};
 use crate::model::{Role, TunnelState};
-use crate::ui::keys::{self, Cmd, KEYS};
+use crate::ui::keys::{Cmd, KEYS, offered};
 use crate::ui::state::dialog::Prompt;
+use crate::ui::state::spots::Target;
 use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Link, Pending, Plan, Screen, Tone, Zone};
 use crate::ui::theme::Palette;
 use crate::ui::{sentence, text};
 use chrono::{Local, TimeDelta, Timelike};
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 /// Old data in one colour, so that nobody takes it for live. What warns of that keeps its own.
 pub(super) fn greyed(p: &Palette) -> Palette {
@@ -51,7 +53,7 @@ pub(super) fn around(c: &mut Canvas<'_>, area: Rect, plan: Plan) -> Rect {
         if plan.filter > 0 {
             filter(c, area, below);
         }
-        status_line(c, area, area.bottom().saturating_sub(1));
+        status_line(c, area, below + plan.filter);
         return body;
     }
     header(c, area, y);
@@ -70,10 +72,8 @@ pub(super) fn around(c: &mut Canvas<'_>, area: Rect, plan: Plan) -> Rect {
         filter(c, area, y);
         y += 1;
     }
-    if c.state.plan().message > 0 {
-        message(c, area, y);
-        y += 1;
-    }
+    message(c, area, y);
+    y += plan.message;
     hints(c, area, y);
     body
 }
@@ -189,7 +189,9 @@ fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
             false if tight => format!("{n} {word}"),
             false => format!(" {n} {word} "),
         };
-        x = c.put(area, x + u16::from(tight), y, &label, style);
+        let from = x + u16::from(tight);
+        x = c.put(area, from, y, &label, style);
+        c.spot(Rect { x: from, y, width: x.saturating_sub(from), height: 1 }, Target::Screen(screen));
     }
     let room = usize::from(area.right().saturating_sub(x));
     let total = |spans: &[Span]| spans.iter().map(|(s, _)| text::width(s)).sum::<usize>();
@@ -244,25 +246,23 @@ fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
         return;
     }
     let (s, style) = said(c);
-    let room = usize::from(area.width.saturating_sub(2));
-    // Only what was said is kept; what is running is not.
-    let kept = c.state.message.as_ref().is_some_and(|m| s.ends_with(&m.text));
-    if kept && text::width(&s) > room && room > 40 {
-        // What came of it matters more than how it would be typed.
-        let s = match (s.find("$ "), s.split_once("  ")) {
-            (Some(at), Some((_, outcome))) if at <= 4 => format!("{}{outcome}", s.get(..at).unwrap_or_default()),
-            _ => s,
-        };
-        if text::width(&s) <= room {
-            c.put(area, area.x + 1, y, &s, style);
-            return;
-        }
-        let more = " (:messages)";
-        let cut = format!("{}{more}", text::cut(&s, room - text::width(more)));
-        c.put(area, area.x + 1, y, &cut, style);
-        return;
+    let lines = c.state.said_lines();
+    if lines.is_empty() {
+        c.put(area, area.x + 1, y, &text::cut(&s, usize::from(area.width.saturating_sub(2))), style);
     }
-    c.put(area, area.x + 1, y, &text::cut(&s, room), style);
+    let glyph = c.state.message.as_ref().map_or("", |m| tone(c, m.tone).0);
+    for (n, line) in lines.iter().enumerate() {
+        let head = if n == 0 { glyph.to_owned() } else { " ".repeat(text::width(glyph)) };
+        c.put(area, area.x + 1, y + u16::try_from(n).unwrap_or(0), &format!("{head}{line}"), style);
+    }
+}
+
+fn tone(c: &Canvas<'_>, tone: Tone) -> (&'static str, Style) {
+    match tone {
+        Tone::Info => ("", c.pal.info),
+        Tone::Ok => (c.glyph("✓ ", "+ "), c.pal.ok),
+        Tone::Bad => (c.glyph("✗ ", "x "), c.pal.bad),
+    }
 }
 
 fn said(c: &Canvas<'_>) -> Span {
@@ -280,11 +280,7 @@ fn said(c: &Canvas<'_>) -> Span {
     match (&c.state.link, &c.state.message) {
         (Link::Stale { why, .. } | Link::Connecting(Some(why)), None) => (format!("{why}; trying again"), c.pal.text),
         (_, Some(m)) => {
-            let (glyph, style) = match m.tone {
-                Tone::Info => ("", c.pal.info),
-                Tone::Ok => (c.glyph("✓ ", "+ "), c.pal.ok),
-                Tone::Bad => (c.glyph("✗ ", "x "), c.pal.bad),
-            };
+            let (glyph, style) = tone(c, m.tone);
             (format!("{glyph}{}", m.text), style)
         }
         _ => (String::new(), c.pal.text),
@@ -297,7 +293,7 @@ fn here(c: &Canvas<'_>, a: &ActionSpec) -> bool {
 }
 
 fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
-    let screen = c.state.screen;
+    let (screen, keys) = (c.state.screen, &c.state.own.set.keys);
     let (key, word) = (c.pal.accent, c.pal.dim);
     let mut spans: Vec<Span> = vec![];
     let mut hint = |shown: &str, text: &str| {
@@ -305,26 +301,29 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
         spans.push((format!(" {text} "), word));
     };
     // However many there are, the way to the others is always seen.
-    hint("?", "help");
+    hint(&keys.say("help"), "help");
     if c.state.detail {
-        hint("Esc", "back");
-        hint("[ ]", "tabs");
+        hint(&keys.say("back"), "back");
+        hint(&format!("{} {}", keys.say("tab-back"), keys.say("tab-on")), "tabs");
     }
     if c.state.role() >= Role::Operator {
         if c.state.writable() {
-            for a in ACTIONS.iter().filter(|a| keys::offered(a, screen) && here(c, a)) {
-                if let Some(k) = a.key {
-                    hint(&k.to_string(), a.verb);
+            for a in ACTIONS.iter().filter(|a| offered(a, screen) && here(c, a)) {
+                if let Some(k) = keys.of_action(a.verb) {
+                    hint(&k, a.verb);
                 }
             }
         } else {
-            hint("W", "write");
+            hint(&keys.say("write"), "write");
         }
     }
     for b in KEYS.iter().filter(|b| b.on.is_empty() || b.on.contains(&screen)) {
         // What is of the list is not of the detail.
         if let Some(h) = b.hint.filter(|_| !c.state.detail || !matches!(b.cmd, Cmd::Open | Cmd::Sort)) {
-            hint(b.shown.split(' ').next().unwrap_or(b.shown), h);
+            let shown = keys.shown(b);
+            if let Some(k) = shown.split(' ').next().filter(|k| !k.is_empty()) {
+                hint(k, h);
+            }
         }
     }
     // Whole hints only; what does not fit is in the help.
@@ -355,6 +354,9 @@ fn status_line(c: &mut Canvas<'_>, area: Rect, y: u16) {
         return;
     }
     let (s, style) = said(c);
+    if !c.state.said_lines().is_empty() && c.state.is_live() {
+        return message(c, area, y);
+    }
     if !s.is_empty() && c.state.is_live() {
         c.put(area, area.x, y, &text::cut(&s, usize::from(area.width)), style);
         return;

@@ -7,7 +7,7 @@ use crate::ui::state::Plan;
 use crate::ui::text;
 use ratatui::layout::Rect;
 
-const COLUMNS: [Column; 7] = [
+pub(super) const COLUMNS: [Column; 7] = [
     col("VERDICT", 9, 9, 0),
     num("PORT", 5, 0),
     col("HOST", 12, 16, 0),

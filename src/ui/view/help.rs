@@ -15,15 +15,26 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
             out.push(vec![(text::fit(if n == 0 { k } else { "" }, 12, false), key), (line, text_style)]);
         }
     };
+    let map = &c.state.own.set.keys;
+    let mut told: Vec<String> = vec![];
     for b in KEYS {
+        let shown = map.shown(b);
+        // A command without a key, or one that has its two bindings on one key now.
+        if shown.is_empty() || told.contains(&shown) && shown != b.shown {
+            continue;
+        }
         let on: Vec<&str> = b.on.iter().map(|s| s.word()).collect();
         let note = if on.is_empty() { String::new() } else { format!(" ({})", on.join(", ")) };
-        entry(&mut out, b.shown, b.help, &note);
+        entry(&mut out, &shown, b.help, &note);
+        told.push(shown);
     }
     out.push(vec![]);
-    out.push(vec![("Actions: need write mode (W), are asked before, and recorded".to_owned(), title)]);
+    out.push(vec![(
+        "Actions: need write mode ({}), are asked before, and recorded".replace("{}", &map.say("write")),
+        title,
+    )]);
     for a in ACTIONS {
-        let k = a.key.map_or_else(|| format!(":{}", a.verb), |k| k.to_string());
+        let k = map.of_action(a.verb).unwrap_or_else(|| format!(":{}", a.verb));
         let asked = if a.danger == Danger::TypeName { ", its name typed" } else { "" };
         entry(&mut out, &k, a.help, &format!(" (:{} {}; {}{asked})", a.verb, a.args, a.role));
     }

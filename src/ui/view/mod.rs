@@ -9,10 +9,12 @@ mod health;
 mod help;
 mod ports;
 mod sessions;
+mod settings;
 mod table;
 mod triage;
 mod tunnels;
 
+use super::state::spots::Spot;
 use super::state::{Screen, State};
 use crate::model::Time;
 use canvas::Canvas;
@@ -27,9 +29,23 @@ pub(crate) struct Drawn {
     pub(crate) wake: Option<Time>,
     /// How far what is scrolled can be.
     pub(crate) scroll_max: usize,
+    /// What can be clicked, while the mouse is ours.
+    pub(crate) spots: Vec<Spot>,
     /// Rows of lists drawn.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) rows: usize,
+}
+
+/// The columns that a screen's list can have, in their own order.
+pub(crate) fn columns(screen: Screen) -> &'static [table::Column] {
+    match screen {
+        Screen::Triage => &triage::COLUMNS,
+        Screen::Tunnels => &tunnels::COLUMNS,
+        Screen::Health => &health::COLUMNS,
+        Screen::Audit => &audit::COLUMNS,
+        Screen::Sessions => &sessions::COLUMNS,
+        Screen::Ports => &[],
+    }
 }
 
 /// Draws the state.
@@ -37,7 +53,8 @@ pub(crate) fn draw(state: &State) -> Drawn {
     let buf = super::paint::blank(state.size);
     let whole = buf.area;
     let pal = if state.is_live() { state.palette.clone() } else { frame::greyed(&state.palette) };
-    let mut c = Canvas { state, pal, buf, cursor: None, wake: Cell::new(None), rows_drawn: 0, scroll_max: 0 };
+    let mut c =
+        Canvas { state, pal, buf, cursor: None, wake: Cell::new(None), rows_drawn: 0, scroll_max: 0, spots: vec![] };
     let text = c.pal.text;
     c.tint(whole, text);
     let plan = state.plan();
@@ -55,7 +72,14 @@ pub(crate) fn draw(state: &State) -> Drawn {
         }
         dialog::draw(&mut c, Rect { height: whole.height.saturating_sub(1), ..whole });
     }
-    Drawn { buffer: c.buf, cursor: c.cursor, wake: c.wake.get(), scroll_max: c.scroll_max, rows: c.rows_drawn }
+    Drawn {
+        buffer: c.buf,
+        cursor: c.cursor,
+        wake: c.wake.get(),
+        scroll_max: c.scroll_max,
+        spots: c.spots,
+        rows: c.rows_drawn,
+    }
 }
 
 #[cfg(test)]

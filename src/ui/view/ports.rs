@@ -3,6 +3,7 @@
 use super::canvas::{Canvas, Span};
 use crate::model::Port;
 use crate::ui::state::grid::{GridLine, PortKind};
+use crate::ui::state::spots::Target;
 use crate::ui::text;
 use ratatui::layout::Rect;
 
@@ -45,6 +46,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
                     // Ports of a line of a range end up below each other whatever the range begins with.
                     let at = area.x + 7 + (port.get() - base);
                     let here = c.state.port_cursor == Some(port);
+                    c.spot(Rect { x: at, y, width: 1, height: 1 }, Target::Port(port));
                     c.put(area, at, y, glyph, if here { style.patch(selection) } else { style });
                 }
             }

@@ -5,7 +5,7 @@ use super::table::{self, Column, Rows, col, num};
 use crate::ui::text;
 use ratatui::layout::Rect;
 
-const COLUMNS: [Column; 10] = [
+pub(super) const COLUMNS: [Column; 10] = [
     col("KIND", 8, 8, 0),
     col("NAME", 10, 24, 0),
     col("TEAM/ROLE", 9, 12, 3),

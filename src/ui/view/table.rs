@@ -1,6 +1,7 @@
 //! Tables of which only the rows on the screen are made.
 
 use super::canvas::{Canvas, Span};
+use crate::ui::state::spots::Target;
 use crate::ui::text;
 use ratatui::layout::Rect;
 
@@ -15,6 +16,25 @@ pub(crate) struct Column {
     pub(crate) right: bool,
     /// The lowest goes first when there is no room; zero stays.
     pub(crate) spare: u8,
+}
+
+impl Column {
+    /// What the settings call it.
+    pub(crate) fn name(&self) -> String {
+        match self.title {
+            "↓/s" => "out".into(),
+            "↑/s" => "in".into(),
+            "VIS" => "visitors".into(),
+            title => title.to_lowercase().replace([' ', '/'], "-"),
+        }
+    }
+}
+
+/// The columns of this screen's list by their places: all in their own order, or those that the settings name, in theirs.
+fn chosen(c: &Canvas<'_>, columns: &[Column]) -> Vec<usize> {
+    let Some(names) = c.state.own.set.columns.get(&c.state.screen) else { return (0..columns.len()).collect() };
+    let places: Vec<usize> = names.iter().filter_map(|n| columns.iter().position(|c| c.name() == *n)).collect();
+    if places.is_empty() { (0..columns.len()).collect() } else { places }
 }
 
 pub(crate) const fn col(title: &'static str, min: u16, max: u16, spare: u8) -> Column {
@@ -78,7 +98,9 @@ pub(crate) fn draw<'a>(
     }
     // One column for the cursor: the selection is not told by colour alone.
     let inner = Rect { x: area.x + 1, width: area.width - 1, ..area };
-    let widths = widths(columns, inner.width);
+    let order = chosen(c, columns);
+    let columns: Vec<Column> = order.iter().filter_map(|i| columns.get(*i)).copied().collect();
+    let widths = widths(&columns, inner.width);
     let mut x = inner.x;
     let (title, accent) = (c.pal.title, c.pal.accent);
     for (column, w) in columns.iter().zip(&widths).filter(|(_, w)| **w > 0) {
@@ -91,11 +113,13 @@ pub(crate) fn draw<'a>(
     let room = usize::from(area.height - 1);
     for (y, i) in (area.y + 1..).zip(rows.offset..rows.len.min(rows.offset.saturating_add(room))) {
         c.rows_drawn += 1;
+        c.spot(Rect { y, height: 1, ..area }, Target::Row(i));
         let spans = cells(c, i);
         let mut x = inner.x;
-        for ((column, w), (s, style)) in columns.iter().zip(&widths).zip(spans) {
+        for ((column, w), place) in columns.iter().zip(&widths).zip(&order) {
+            let Some((s, style)) = spans.get(*place) else { continue };
             if *w > 0 {
-                c.put(inner, x, y, &text::fit(&s, usize::from(*w), column.right), style);
+                c.put(inner, x, y, &text::fit(s, usize::from(*w), column.right), *style);
                 x += w + 1;
             }
         }

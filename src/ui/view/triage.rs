@@ -9,7 +9,7 @@ use crate::ui::text;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-const COLUMNS: [Column; 5] =
+pub(super) const COLUMNS: [Column; 5] =
     [col("SEV", 9, 9, 0), col("WHAT", 14, 30, 0), num("SINCE", 6, 2), num("N", 4, 3), col("LIKELY", 12, 60, 1)];
 /// Ports and hosts named in a line.
 const NAMED: usize = 8;
@@ -104,7 +104,8 @@ fn steps(c: &Canvas<'_>, x: &Incident, width: usize, room: usize) -> Vec<Vec<Spa
     let line = |k: &str, what: String| vec![(text::fit(k, KEY, false), key), (what, plain)];
     let mut whole = vec![];
     for n in &x.next {
-        let mut k = n.key.as_str();
+        let key = c.state.own.set.keys.translate(&n.key);
+        let mut k = key.as_str();
         for part in text::wrap(&n.what, width) {
             whole.push(line(std::mem::take(&mut k), part));
         }
@@ -113,7 +114,7 @@ fn steps(c: &Canvas<'_>, x: &Incident, width: usize, room: usize) -> Vec<Vec<Spa
     if whole.len() + 5 <= room {
         return whole;
     }
-    x.next.iter().map(|n| line(&n.key, text::cut(&n.what, width))).collect()
+    x.next.iter().map(|n| line(&c.state.own.set.keys.translate(&n.key), text::cut(&n.what, width))).collect()
 }
 
 fn hits(c: &Canvas<'_>, x: &Incident) -> String {

@@ -7,7 +7,7 @@ use crate::ui::state::Plan;
 use crate::ui::text;
 use ratatui::layout::Rect;
 
-const COLUMNS: [Column; 11] = [
+pub(super) const COLUMNS: [Column; 11] = [
     col("STATE", 10, 10, 0),
     num("PORT", 5, 0),
     col("HOST", 10, 26, 0),

@@ -1,0 +1,132 @@
+//! What a console's user has set: keys, theme, times, columns. Read from one file, and changed in it by `:set`.
+
+pub(crate) mod file;
+mod read;
+
+use super::keymap::Keymap;
+use super::notify::Notify;
+use super::state::rows::SortBy;
+use super::state::{Screen, Zone};
+use std::collections::BTreeMap;
+
+pub(crate) use read::{Known, read};
+
+/// Screens whose lists have columns.
+pub(crate) const LISTS: [Screen; 5] =
+    [Screen::Triage, Screen::Tunnels, Screen::Health, Screen::Audit, Screen::Sessions];
+
+/// Everything that can be set. A default stands for what the file does not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) keys: Keymap,
+    pub(crate) theme: Option<String>,
+    pub(crate) zone: Option<Zone>,
+    pub(crate) mouse: Option<bool>,
+    pub(crate) title: Option<bool>,
+    pub(crate) notify: Notify,
+    /// Which columns a list has, and in which order.
+    pub(crate) columns: BTreeMap<Screen, Vec<String>>,
+    /// How the tunnels are sorted at first, and whether the other way round.
+    pub(crate) sort: Option<(SortBy, bool)>,
+}
+
+/// What kind of value a setting has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One word.
+    Word,
+    /// True or false.
+    Switch,
+    /// A table whose names have lists of words.
+    Lists,
+}
+
+/// One setting: its name in the file, its values as help shows them, and what it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    pub(crate) values: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) kind: Kind,
+}
+
+const fn s(name: &'static str, kind: Kind, values: &'static str, help: &'static str) -> Spec {
+    Spec { name, values, help, kind }
+}
+
+/// All of them. The documentation has this table.
+pub(crate) const SETTINGS: &[Spec] = &[
+    s("theme", Kind::Word, "a theme's name", "colours"),
+    s("zone", Kind::Word, "local, utc, relative", "how times are shown at first"),
+    s(
+        "mouse",
+        Kind::Switch,
+        "true, false",
+        "clicks select, the wheel scrolls; the terminal's own selection then needs Shift",
+    ),
+    s("title", Kind::Switch, "true, false", "the terminal's title says how many incidents there are"),
+    s("notify", Kind::Word, "none, bell, osc9, osc777", "told when something new is down"),
+    s("sort.tunnels", Kind::Word, "a column, -column for the other way round", "how the tunnels are sorted at first"),
+    s("columns.SCREEN", Kind::Lists, "names of columns", "which columns a list has, and in which order"),
+    s(
+        "keys.COMMAND",
+        Kind::Lists,
+        "a key, or a list of keys",
+        "the keys of a command or an action, instead of its own",
+    ),
+];
+
+/// The setting that a name belongs to: `keys.reconnect` to `keys.COMMAND`.
+pub(crate) fn spec(name: &str) -> Option<&'static Spec> {
+    SETTINGS.iter().find(|s| {
+        s.name == name
+            || s.name.split_once('.').is_some_and(|(table, rest)| {
+                rest.starts_with(char::is_uppercase)
+                    && name.split_once('.').is_some_and(|(t, n)| t == table && !n.is_empty())
+            })
+    })
+}
+
+/// Something in the file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// From 1.
+    pub(crate) line: usize,
+    /// The setting it is about, or as much of it as is known.
+    pub(crate) name: String,
+    /// What is wrong and what to do.
+    pub(crate) what: String,
+}
+
+impl Settings {
+    /// Each setting that has a value of its own, as the file has it.
+    pub(crate) fn own(&self) -> Vec<(String, String)> {
+        let mut out: Vec<(String, String)> = vec![];
+        let mut word = |name: &str, value: Option<String>| out.extend(value.map(|v| (name.to_owned(), v)));
+        word("theme", self.theme.clone());
+        word("zone", self.zone.map(|z| zone_word(z).to_owned()));
+        word("mouse", self.mouse.map(|b| b.to_string()));
+        word("title", self.title.map(|b| b.to_string()));
+        word("notify", (self.notify != Notify::None).then(|| self.notify.word().to_owned()));
+        word("sort.tunnels", self.sort.map(|(by, back)| format!("{}{}", if back { "-" } else { "" }, by.name())));
+        for (screen, names) in &self.columns {
+            word(&format!("columns.{}", screen.word()), Some(names.join(" ")));
+        }
+        for (name, keys) in self.keys.moved() {
+            word(&format!("keys.{name}"), Some(if keys.is_empty() { "none".into() } else { keys }));
+        }
+        out
+    }
+}
+
+/// The word for how times are shown.
+pub(crate) fn zone_word(zone: Zone) -> &'static str {
+    match zone {
+        Zone::Local => "local",
+        Zone::Utc => "utc",
+        Zone::Relative => "relative",
+    }
+}
+
+#[cfg(test)]
+mod tests;
