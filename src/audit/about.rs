@@ -1,10 +1,13 @@
 //! What an event can be about.
 
 use super::{Actor, Record};
-use crate::model::{HostName, Port};
+use crate::model::{HostName, Port, TeamName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+
+/// Events of the bastion as a whole, by their beginning.
+const BASTION: [&str; 3] = ["daemon", "audit", "config"];
 
 /// What an event can be about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,12 @@ pub enum About {
         /// Its port.
         port: Port,
     },
+    /// A team.
+    Team(TeamName),
+    /// Whatever an operator or host of this name did.
+    Actor(String),
+    /// The bastion as a whole: its start and stop, its configuration, its journal.
+    Bastion,
     /// Whatever comes from this network.
     Net(IpNet),
     /// Somebody not known, at this address.
@@ -42,6 +51,9 @@ impl About {
                 Some(p) => p == *port,
                 None => c.host.as_ref() == Some(host),
             },
+            Self::Team(team) => c.team.as_ref() == Some(team),
+            Self::Actor(name) => matches!(&r.event.actor, Actor::Operator(n) | Actor::Host(n) if n == name),
+            Self::Bastion => r.event.name().split('.').next().is_some_and(|area| BASTION.contains(&area)),
             Self::Net(net) => c.source.is_some_and(|s| net.contains(&s.ip().to_canonical())),
             Self::Stranger(ip) => {
                 c.host.is_none()
@@ -58,7 +70,10 @@ impl About {
             Self::Host(h) => vec![format!("\"{h}\"")],
             Self::Port(p) => vec![format!("\"port\":{p}")],
             Self::Tunnel { host, port } => vec![format!("\"host\":\"{host}\""), format!("\"port\":{port}")],
-            Self::Net(_) => return None,
+            Self::Team(t) => vec![format!("\"team\":\"{t}\"")],
+            Self::Bastion => BASTION.iter().map(|area| format!("\"event\":\"{area}.")).collect(),
+            // Names of accounts are free text, and a network has no text of its own.
+            Self::Actor(_) | Self::Net(_) => return None,
             Self::Stranger(ip) => vec![ip.to_canonical().to_string()],
         })
     }
@@ -81,7 +96,8 @@ mod tests {
         let host = |h: &str| h.parse::<HostName>().ok();
         let port = |p: u16| Port::try_from(p).ok();
         let from = |s: &str| s.parse().ok();
-        let of_host = Context { host: host("pay-db"), port: port(20101), ..Context::default() };
+        let team = "pay".parse().ok();
+        let of_host = Context { host: host("pay-db"), port: port(20101), team, ..Context::default() };
         let stranger = Context { user: Some("pay-db".into()), source: from("203.0.113.9:50022"), ..Context::default() };
         let mapped = Context { source: from("[::ffff:203.0.113.9]:50022"), ..Context::default() };
         let other = Context { host: host("iot-77"), source: from("203.0.113.9:50022"), ..Context::default() };
@@ -98,6 +114,9 @@ mod tests {
             (About::Tunnel { host: pay.clone(), port: port(20101).unwrap() }, [true, false, false, false]),
             (About::Tunnel { host: pay, port: port(20102).unwrap() }, [false; 4]),
             (About::Stranger(ip), [false, true, true, false]),
+            (About::Team("pay".parse().unwrap()), [true, false, false, false]),
+            (About::Actor("iot-77".into()), [false, false, false, true]),
+            (About::Bastion, [false; 4]),
             (About::Net("203.0.113.0/24".parse().unwrap()), [false, true, true, true]),
         ] {
             for (r, wanted) in all.iter().zip(wanted) {

@@ -42,6 +42,9 @@ pub(crate) fn name(cmd: Cmd) -> &'static str {
         Cmd::Redraw => "redraw",
         Cmd::Pause => "pause",
         Cmd::NextFree => "next-free",
+        Cmd::Changes => "what-changed",
+        Cmd::Longer => "longer",
+        Cmd::Shorter => "shorter",
         Cmd::Act(spec) | Cmd::Elsewhere(spec) => spec.verb,
     }
 }

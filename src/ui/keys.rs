@@ -41,6 +41,10 @@ pub(crate) enum Cmd {
     Redraw,
     Pause,
     NextFree,
+    /// What changed of the selection.
+    Changes,
+    Longer,
+    Shorter,
     Act(&'static ActionSpec),
     /// An action's key on a screen where it has nothing to act on.
     Elsewhere(&'static ActionSpec),
@@ -61,7 +65,7 @@ pub(crate) struct Binding {
 }
 
 use Key::{Char, Ctrl};
-use Screen::{Audit, Health, Ports, Sessions, Triage, Tunnels};
+use Screen::{Audit, Changes, Health, Ports, Sessions, Triage, Tunnels};
 
 const fn b(keys: &'static [Key], shown: &'static str, cmd: Cmd, help: &'static str) -> Binding {
     Binding { keys, shown, cmd, help, hint: None, on: &[] }
@@ -83,6 +87,8 @@ pub(crate) const KEYS: &[Binding] = &[
     b(&[Char('4')], "4", Cmd::Go(Health), "health: the checks of every tunnel"),
     b(&[Char('5')], "5", Cmd::Go(Audit), "audit and sign-ins, as they come and back in time"),
     b(&[Char('6')], "6", Cmd::Go(Sessions), "sessions: hosts and operators now connected"),
+    b(&[Char('7')], "7", Cmd::Go(Changes), "changes: what changed in the last minutes, of everything"),
+    b(&[Char('w')], "w", Cmd::Changes, "what changed lately of what is selected"),
     hinted(b(&[Char('/')], "/", Cmd::Filter, "filter: words, team=pay state!=up port=201* rtt>200ms"), "filter"),
     hinted(b(&[Char(':')], ":", Cmd::Palette, "command, with Tab to complete"), "command"),
     b(&[Char('?')], "?", Cmd::Help, "this help"),
@@ -97,7 +103,10 @@ pub(crate) const KEYS: &[Binding] = &[
     b(&[Ctrl('u')], "^u", Cmd::HalfUp, "half a page up"),
     b(&[Key::PageDown, Ctrl('f')], "PgDn", Cmd::PageDown, "a page down"),
     b(&[Key::PageUp, Ctrl('b')], "PgUp", Cmd::PageUp, "a page up"),
-    hinted(b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; in triage and audit: go to the tunnel"), "open"),
+    hinted(
+        b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; elsewhere: go to the tunnel, port or session"),
+        "open",
+    ),
     b(&[Key::Esc], "Esc", Cmd::Back, "back; then clear the filter"),
     b(&[Key::Tab, Key::BackTab], "Tab", Cmd::Pane, "to the other pane"),
     on(b(&[Char('[')], "[", Cmd::TabBack, "the tab before, in a tunnel's detail"), &[Tunnels, Health]),
@@ -108,6 +117,8 @@ pub(crate) const KEYS: &[Binding] = &[
     on(b(&[Char('S')], "S", Cmd::Reverse, "sort the other way round"), &[Tunnels]),
     on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, "pause or follow"), "pause"), &[Audit]),
     on(hinted(b(&[Char('f')], "f", Cmd::NextFree, "next free port"), "next free"), &[Ports]),
+    on(hinted(b(&[Char('+'), Char('=')], "+", Cmd::Longer, "look further back"), "longer"), &[Changes]),
+    on(hinted(b(&[Char('-')], "-", Cmd::Shorter, "look less far back"), "shorter"), &[Changes]),
     b(&[Char('t')], "t", Cmd::Zone, "times local, UTC or as ages"),
     b(&[Char('y')], "y", Cmd::CopyValue, "copy the value (OSC 52)"),
     b(&[Char('Y')], "Y", Cmd::CopyCommand, "copy the shell command for it"),
@@ -153,6 +164,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("health", "", "screen 4"),
     ("audit", "", "screen 5"),
     ("sessions", "", "screen 6"),
+    ("changes", "", "screen 7"),
     ("set", "[NAME [VALUE]]", "what is set, and change it: keys, theme, columns, …"),
     ("mouse", "on|off", "click to select, wheel to scroll"),
     ("messages", "", "what the line at the bottom has said, in full, newest first"),

@@ -70,3 +70,29 @@ fn a_sign_in_is_found_though_thousands_of_events_came_since() {
     c.until_line(&["signed in with OpenSSH"]);
     c.until_text("sign-ins and refusals of the last day");
 }
+
+#[test]
+fn what_changed_of_a_host_that_went_leads_to_its_tunnel_and_back() {
+    let b = Bastion::builder().team("pay", 8).host_with("pay-01", "pay", &[("ssh", 0)]).host("pay-02", "pay").start();
+    let port = b.port("pay", 0).to_string();
+    let first = b.ssh("pay-01").forward(b.port("pay", 0), echo()).start().wait_forward();
+    let _other = b.ssh("pay-02").forward(b.port("pay", 1), echo()).start().wait_forward();
+    let mut c = console(&b);
+    c.until_text("all well");
+    drop(first);
+    c.until_line(&["down", "pay-01"]);
+    c.keys("w");
+    c.until_line(&["tunnel closed"]);
+    c.until_line(&["signed in with OpenSSH"]);
+    assert!(!c.contents().contains("pay-02"), "only what concerns it:\n{}", c.contents());
+    // The newest of it is about its tunnel or session; both lead to its tunnel.
+    c.keys("\r");
+    c.until_text(&format!("pay-01 :{port} "));
+    c.keys("\x1b");
+    c.until_text("[7 changes]");
+    c.keys("\x1b");
+    c.until_text("[1 triage");
+    // Everything has the other's too.
+    c.keys("7");
+    c.until_line(&["tunnel", "pay-02", "tunnel is up"]);
+}

@@ -1,5 +1,6 @@
 //! The console's model: what is known, what is selected, what is being asked. Changed by `update`, shown by `view`.
 
+pub(crate) mod changes;
 pub(crate) mod dialog;
 pub(crate) mod filter;
 pub(crate) mod grid;
@@ -40,11 +41,12 @@ pub(crate) enum Screen {
     Health,
     Audit,
     Sessions,
+    Changes,
 }
 
 impl Screen {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Triage, Self::Tunnels, Self::Ports, Self::Health, Self::Audit, Self::Sessions];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Triage, Self::Tunnels, Self::Ports, Self::Health, Self::Audit, Self::Sessions, Self::Changes];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -54,6 +56,16 @@ impl Screen {
             Self::Health => "health",
             Self::Audit => "audit",
             Self::Sessions => "sessions",
+            Self::Changes => "changes",
+        }
+    }
+
+    /// For a row of tabs on eighty columns.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            Self::Sessions => "sess",
+            Self::Changes => "chgs",
+            other => other.word(),
         }
     }
 }
@@ -111,6 +123,8 @@ pub(crate) enum Pending {
         tab: tabs::Tab,
     },
     HowTo(crate::model::HostName),
+    /// What changed, of this.
+    Changes(Option<changes::Scope>),
 }
 
 /// Columns and lines of the parts of a screen.
@@ -147,6 +161,7 @@ pub(crate) struct State {
     /// Where back leads from what was gone to from elsewhere, the last place last.
     pub(crate) trail: Vec<place::Place>,
     pub(crate) tabs: tabs::Tabs,
+    pub(crate) changes: changes::Changes,
     pub(crate) sort: (SortBy, bool),
     filters: BTreeMap<Screen, Filter>,
     pub(crate) last_search: String,
@@ -210,6 +225,7 @@ impl State {
             detail_scroll: 0,
             trail: vec![],
             tabs: tabs::Tabs::default(),
+            changes: changes::Changes::default(),
             sort: (SortBy::default(), false),
             filters: BTreeMap::new(),
             last_search: String::new(),
@@ -345,6 +361,8 @@ impl State {
             (Screen::Tunnels, 7..) if !self.plan().wide => 1,
             (Screen::Sessions, 7..) => 1,
             (Screen::Audit, 13..) => 4,
+            (Screen::Changes, 13..) => 5,
+            (Screen::Changes, _) => 1,
             _ => 0,
         }
     }
@@ -367,6 +385,7 @@ impl State {
             Screen::Ports => self.port_cursor,
             Screen::Audit => self.selected_event().and_then(|r| r.event.context.port),
             Screen::Sessions => self.selected_session().and_then(|s| s.ports.first().copied()),
+            Screen::Changes => self.changes.selected().and_then(|c| c.newest.event.context.port),
         }
     }
 
@@ -413,6 +432,7 @@ impl State {
             Screen::Health => self.live.tunnels.len().saturating_sub(self.health_rows.len()),
             Screen::Sessions => self.live.sessions.len().saturating_sub(self.session_rows.len()),
             Screen::Audit => self.live.events.len().saturating_sub(self.audit_rows.len()),
+            Screen::Changes => self.changes.hidden,
             Screen::Ports => 0,
         }
     }
@@ -470,6 +490,12 @@ impl State {
                 let first = self.live.events.front();
                 self.filter_problem = first.and_then(|r| filter.unknown_field(&**r).map(ToOwned::to_owned));
             }
+            Screen::Changes => {
+                self.changes.absorb(&self.live, self.now);
+                self.changes.arrange(&filter);
+                let first = self.changes.rows.first();
+                self.filter_problem = first.and_then(|c| filter.unknown_field(c).map(ToOwned::to_owned));
+            }
             Screen::Ports => {
                 self.grid = grid::lines(&self.live, self.size.0);
             }
@@ -505,6 +531,7 @@ impl State {
             Screen::Sessions => self.sessions.settle(&self.session_rows, height),
             Screen::Audit if self.follow => self.audit.go(nav::Step::Bottom, &self.audit_ids, height),
             Screen::Audit => self.audit.settle(&self.audit_ids, height),
+            Screen::Changes => self.changes.nav.settle(&self.changes.ids, height),
             Screen::Ports => {
                 let at = |p| self.grid.iter().position(|l| l.contains(p));
                 if self.port_cursor.and_then(at).is_none() {
@@ -523,7 +550,8 @@ impl State {
     /// When something must happen by itself, whatever is on the screen.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let rates = self.live.rates_end(self.now);
-        [self.write_until, self.interrupt_until, self.visitors_due, rates].into_iter().flatten().min()
+        let leaves = self.changes.leaves().filter(|_| self.screen == Screen::Changes);
+        [self.write_until, self.interrupt_until, self.visitors_due, rates, leaves].into_iter().flatten().min()
     }
 
     /// When write mode would end, were it entered now.

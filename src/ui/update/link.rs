@@ -1,6 +1,6 @@
 //! What comes from the daemon.
 
-use super::{Effect, ran, say, send, tabs, visitors};
+use super::{Effect, changes, ran, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
 use crate::model::{Incident, Severity};
@@ -25,6 +25,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             let known = down(state);
             state.live.snapshot(s);
             tell(state, known, &mut out);
+            state.changes.rescan();
             state.resort();
         }
         LinkEvent::Push(Push::Delta(d)) => {
@@ -71,6 +72,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             };
         }
     }
+    changes::ask(state, &mut out);
     state.settle();
     out
 }
@@ -98,15 +100,18 @@ fn tell(state: &mut State, known: Option<HashSet<String>>, out: &mut Vec<Effect>
 fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
     match (pending, result) {
         (Pending::History { port, tab }, result) => tabs::history(state, (port, tab), result, out),
+        (Pending::Changes(scope), result) => changes::answered(state, scope.as_ref(), result),
         (Pending::HowTo(host), result) => tabs::howto(state, host, result),
         (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, format!("audit: {e}")),
         (Pending::Older, Ok(Reply::Records { records, more })) => {
             state.live.beginning = !more;
             state.live.add_events(records);
+            state.changes.rescan();
             state.resort();
         }
         (Pending::Missed, Ok(Reply::Records { records, .. })) => {
             state.live.add_events(records);
+            state.changes.rescan();
             state.resort();
         }
         (Pending::Action { action: Action::WriteMode { on }, .. }, Ok(_)) => {

@@ -1,6 +1,7 @@
 //! What an event does to the state, and what it asks of the world. Pure: no I/O, no clock.
 
 mod act;
+mod changes;
 mod link;
 mod mouse;
 mod mute;
@@ -71,6 +72,7 @@ pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
             }
         }
     }
+    changes::ask(state, &mut out);
     state.settle();
     out
 }
@@ -96,6 +98,9 @@ pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
     state.now = now;
     if state.visitors_due.take_if(|t| *t <= now).is_some() {
         visitors(state, &mut out);
+    }
+    if state.screen == Screen::Changes && state.changes.leaves().is_some_and(|t| t <= now) {
+        state.resort();
     }
     if state.interrupt_until.is_some_and(|t| t <= now) {
         state.interrupt_until = None;
@@ -135,6 +140,9 @@ fn send_action(state: &mut State, action: Action, out: &mut Vec<Effect>) {
 
 fn go(state: &mut State, screen: Screen) {
     state.trail.clear();
+    if screen == Screen::Changes {
+        state.changes.begin(None);
+    }
     show(state, screen);
 }
 
@@ -228,6 +236,11 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Redraw => out.push(Effect::Redraw),
         Cmd::Pause => follow(state, !state.follow),
         Cmd::NextFree => next_free(state),
+        Cmd::Changes => changes::open(state),
+        Cmd::Longer | Cmd::Shorter => {
+            state.changes.reach(cmd == Cmd::Longer);
+            state.resort();
+        }
         Cmd::Act(spec) => act::ask(state, spec),
         Cmd::Elsewhere(spec) => {
             let place = Screen::ALL.into_iter().zip(1..).find(|(s, _)| keys::offered(spec, *s));
@@ -247,6 +260,7 @@ fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
         Screen::Tunnels => state.tunnels.go(step, &state.tunnel_rows, height),
         Screen::Health => state.health.go(step, &state.health_rows, height),
         Screen::Sessions => state.sessions.go(step, &state.session_rows, height),
+        Screen::Changes => state.changes.nav.go(step, &state.changes.ids, height),
         Screen::Ports => port_step(
             state,
             match step {
@@ -332,6 +346,7 @@ fn open(state: &mut State) {
             state.tabs.tab = if state.screen == Screen::Health { Tab::Health } else { Tab::Overview };
         }
         Screen::Tunnels | Screen::Health => {}
+        Screen::Changes => changes::enter(state),
         Screen::Triage | Screen::Audit | Screen::Sessions | Screen::Ports => {
             let host = match state.screen {
                 Screen::Triage => state.selected_incident().and_then(|i| i.blast.hosts.first().cloned()),
@@ -372,7 +387,8 @@ fn pane(state: &mut State) {
 }
 
 fn back(state: &mut State) {
-    if state.detail
+    // Whatever is on the screen now was gone to: back it goes, unless a list is being looked at on its own.
+    if (state.detail || !matches!(state.screen, Screen::Tunnels | Screen::Health))
         && let Some(place) = state.trail.pop()
     {
         state.come_back(place);
@@ -400,6 +416,7 @@ fn search(state: &mut State, forward: bool) {
         Screen::Health => (state.health_rows.len(), state.health.index(&state.health_rows)),
         Screen::Sessions => (state.session_rows.len(), state.sessions.index(&state.session_rows)),
         Screen::Audit => (state.audit_ids.len(), state.audit.index(&state.audit_ids)),
+        Screen::Changes => (state.changes.ids.len(), state.changes.nav.index(&state.changes.ids)),
         Screen::Ports => return,
     };
     let here = here.unwrap_or(0);
@@ -421,6 +438,7 @@ fn search(state: &mut State, forward: bool) {
                 s.is_some_and(|s| filter.matches(s))
             }
             Screen::Audit => state.audit_rows.get(*i).is_some_and(|r| filter.matches(&**r)),
+            Screen::Changes => state.changes.rows.get(*i).is_some_and(|c| filter.matches(c)),
             Screen::Ports => false,
         }
     };
@@ -439,6 +457,7 @@ fn search(state: &mut State, forward: bool) {
             follow(state, false);
             state.audit.select(i, &state.audit_ids, height);
         }
+        (Some(i), Screen::Changes) => state.changes.nav.select(i, &state.changes.ids, height),
         (Some(_), Screen::Ports) => {}
     }
 }
@@ -472,6 +491,7 @@ fn value(state: &State) -> Option<String> {
             Some(bound.map_or_else(|| port.to_string(), ToString::to_string))
         }
         Screen::Audit => serde_json::to_string(&**state.selected_event()?).ok(),
+        Screen::Changes => serde_json::to_string(&*state.changes.selected()?.newest).ok(),
         Screen::Sessions => Some(state.selected_session()?.fingerprint.clone()),
     }
 }
@@ -494,6 +514,15 @@ fn shell_command(state: &State) -> Option<String> {
             })
         }
         Screen::Audit => Some("portreeve audit -f".to_owned()),
+        Screen::Changes => {
+            let since = format!("portreeve audit --since {}m", state.changes.minutes);
+            let c = &state.changes.selected()?.newest.event.context;
+            Some(match (&c.host, c.port) {
+                (Some(host), _) => format!("{since} --host {host}"),
+                (None, Some(port)) => format!("{since} --port {port}"),
+                (None, None) => since,
+            })
+        }
         Screen::Sessions => {
             let s = state.selected_session()?;
             Some(format!("portreeve explain {}", if s.team.is_some() { &s.name } else { &s.fingerprint }))

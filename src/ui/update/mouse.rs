@@ -55,6 +55,7 @@ fn row(state: &mut State, i: usize, out: &mut Vec<Effect>) {
             super::follow(state, false);
             state.audit.select(i, &state.audit_ids, height);
         }
+        Screen::Changes => state.changes.nav.select(i, &state.changes.ids, height),
         Screen::Ports => {}
     }
     if before == Some(i) {
@@ -70,6 +71,7 @@ fn selected(state: &State) -> Option<usize> {
         Screen::Health => state.health.index(&state.health_rows),
         Screen::Sessions => state.sessions.index(&state.session_rows),
         Screen::Audit => state.audit.index(&state.audit_ids),
+        Screen::Changes => state.changes.nav.index(&state.changes.ids),
         Screen::Ports => None,
     }
 }

@@ -52,6 +52,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, port: Option<Port>, focus: bo
         Tab::Auth | Tab::Audit => journal::draw(c, inner, row, focus),
         Tab::Fix => fix::draw(c, inner, row, focus),
     }
+    // Over the rows of a tab's table: those are no rows of the list.
+    c.spot(area, Target::Detail);
 }
 
 /// The tabs, the open one in brackets; the others are cut short where there is little room.

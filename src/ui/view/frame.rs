@@ -181,9 +181,10 @@ fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
             false if alarmed => c.pal.bad,
             false => c.pal.dim,
         };
-        let word = if alarmed { format!("triage!{alarms}") } else { screen.word().to_owned() };
         // Brackets take the place of spaces, and where there is little room one space has to do between two.
         let tight = area.width < 100;
+        let word = if tight && !here { screen.short() } else { screen.word() };
+        let word = if alarmed { format!("triage!{alarms}") } else { word.to_owned() };
         let label = match here {
             true => format!("[{n} {word}]"),
             false if tight => format!("{n} {word}"),

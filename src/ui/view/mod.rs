@@ -2,6 +2,7 @@
 
 mod audit;
 mod canvas;
+mod changes;
 mod detail;
 mod dialog;
 mod frame;
@@ -44,7 +45,7 @@ pub(crate) fn columns(screen: Screen) -> &'static [table::Column] {
         Screen::Health => &health::COLUMNS,
         Screen::Audit => &audit::COLUMNS,
         Screen::Sessions => &sessions::COLUMNS,
-        Screen::Ports => &[],
+        Screen::Ports | Screen::Changes => &[],
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn draw(state: &State) -> Drawn {
             Screen::Health => health::draw(&mut c, body, plan),
             Screen::Audit => audit::draw(&mut c, body),
             Screen::Sessions => sessions::draw(&mut c, body),
+            Screen::Changes => changes::draw(&mut c, body),
         }
         dialog::draw(&mut c, Rect { height: whole.height.saturating_sub(1), ..whole });
     }

@@ -1,0 +1,110 @@
+//! Screen 7: what changed in the last minutes.
+
+use super::audit::in_full;
+use super::canvas::Canvas;
+use super::table::{self, Column, Rows, col, num};
+use crate::audit::Outcome;
+use crate::ui::state::Pending;
+use crate::ui::state::changes::area as area_of;
+use crate::ui::{sentence, text};
+use ratatui::layout::Rect;
+
+/// What changed needs room before all else but the time.
+fn columns(width: u16) -> [Column; 6] {
+    [
+        col("TIME", 12, 12, 0),
+        num("SEQ", 6, 4),
+        col("AREA", 7, 7, 2),
+        col("ON WHAT", 14, 22, 1),
+        col("WHO", 9, 14, 3),
+        col("WHAT CHANGED", if width < 70 { 16 } else { 36 }, 400, 0),
+    ]
+}
+
+pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
+    title(c, area);
+    let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let rows = Rows {
+        len: c.state.changes.rows.len(),
+        offset: c.state.changes.nav.offset,
+        selected: c.state.changes.nav.index(&c.state.changes.ids),
+        focus: true,
+    };
+    if rows.len == 0 {
+        let dim = c.pal.dim;
+        let note = match (&c.state.live.daemon, c.state.filter()) {
+            (None, _) => "waiting for the daemon",
+            (_, Some(_)) => "the filter hides every change; Esc clears it",
+            _ => "nothing changed in this time; + looks further back",
+        };
+        c.put(area, area.x + 1, area.y + u16::from(area.height > 3), note, dim);
+        return;
+    }
+    // One line of what stands below is the title above.
+    let foot = u16::try_from(c.state.footer().saturating_sub(1)).unwrap_or(0);
+    let list = Rect { height: area.height.saturating_sub(foot), ..area };
+    table::draw(c, list, &columns(area.width), None, &rows, |c, i| {
+        let Some(change) = c.state.changes.rows.get(i) else { return vec![] };
+        let r = &change.newest;
+        let failure = sentence::is_auth_failure(r);
+        let style = match r.event.outcome {
+            _ if failure => c.pal.bad,
+            Outcome::Success => c.pal.text,
+            Outcome::Refused => c.pal.warn,
+            Outcome::Failure => c.pal.bad,
+        };
+        let mark = if failure { c.glyph("✗ ", "x ") } else { "" };
+        let run = match change.count() {
+            1 => String::new(),
+            n => format!("×{n} since {}: ", c.time(change.first)),
+        };
+        vec![
+            (c.time(r.at), c.pal.dim),
+            (r.seq.to_string(), c.pal.dim),
+            (area_of(r).to_owned(), c.pal.info),
+            (sentence::subject(r), c.pal.text),
+            (sentence::actor(&r.event.actor), c.pal.dim),
+            (format!("{mark}{run}{}", sentence::event(r)), style),
+        ]
+    });
+    if foot > 0 {
+        let foot = Rect { y: list.bottom(), height: foot, ..area };
+        c.rule(foot, foot.y, "", false);
+        let Some(change) = c.state.changes.selected() else { return };
+        let full = in_full(c, &change.newest);
+        let text_style = c.pal.text;
+        for (y, line) in (foot.y + 1..foot.bottom()).zip(text::wrap(&full, usize::from(area.width.saturating_sub(2)))) {
+            c.put(foot, foot.x + 1, y, &line, text_style);
+        }
+    }
+}
+
+/// Of what, of how long, and whether the journal is still being asked.
+fn title(c: &mut Canvas<'_>, area: Rect) {
+    let ch = &c.state.changes;
+    let long = match ch.minutes {
+        m if m % 60 == 0 && m > 60 => format!("{} hours", m / 60),
+        60 => "hour".to_owned(),
+        1 => "minute".to_owned(),
+        m => format!("{m} minutes"),
+    };
+    let of = ch.scope.as_ref().map_or_else(|| "everything".to_owned(), |s| s.words.clone());
+    let (title, dim, warn, bad) = (c.pal.title, c.pal.dim, c.pal.warn, c.pal.bad);
+    let asking = c.state.pending.values().any(|p| matches!(p, Pending::Changes(_)));
+    let (note, style) = match (&ch.problem, asking, ch.more) {
+        (Some(problem), ..) => (problem.clone(), bad),
+        (None, true, _) => ("asking the journal".to_owned(), warn),
+        (None, false, true) => ("the newest only: the journal has more".to_owned(), warn),
+        (None, false, false) => ("+ - longer, shorter; without visits".to_owned(), dim),
+    };
+    let room = usize::from(area.width).saturating_sub(2);
+    let said = text::cut(&format!("{of}, last {long}"), room);
+    let x = c.put(area, area.x + 1, area.y, &said, title);
+    let left = usize::from(area.right().saturating_sub(x));
+    if text::width(&note) + 2 <= left {
+        c.put(area, x + 2, area.y, &note, style);
+    }
+}
+
+#[cfg(test)]
+mod tests;
