@@ -42,6 +42,8 @@ pub(crate) fn name(cmd: Cmd) -> &'static str {
         Cmd::Redraw => "redraw",
         Cmd::Pause => "pause",
         Cmd::NextFree => "next-free",
+        Cmd::Mark => "mark",
+        Cmd::MarkAll => "mark-all",
         Cmd::Changes => "what-changed",
         Cmd::Longer => "longer",
         Cmd::Shorter => "shorter",

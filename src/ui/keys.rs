@@ -43,6 +43,8 @@ pub(crate) enum Cmd {
     NextFree,
     /// What changed of the selection.
     Changes,
+    Mark,
+    MarkAll,
     Longer,
     Shorter,
     Act(&'static ActionSpec),
@@ -115,6 +117,8 @@ pub(crate) const KEYS: &[Binding] = &[
     b(&[Char('N')], "N", Cmd::Previous, "previous row that matches"),
     on(hinted(b(&[Char('s')], "s", Cmd::Sort, "sort by the next column"), "sort"), &[Tunnels]),
     on(b(&[Char('S')], "S", Cmd::Reverse, "sort the other way round"), &[Tunnels]),
+    on(b(&[Char(' ')], "Space", Cmd::Mark, "mark; actions are then of all that is marked"), &[Tunnels]),
+    on(b(&[Char('*')], "*", Cmd::MarkAll, "mark all that the filter shows, or none of them"), &[Tunnels]),
     on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, "pause or follow"), "pause"), &[Audit]),
     on(hinted(b(&[Char('f')], "f", Cmd::NextFree, "next free port"), "next free"), &[Ports]),
     on(hinted(b(&[Char('+'), Char('=')], "+", Cmd::Longer, "look further back"), "longer"), &[Changes]),

@@ -8,6 +8,7 @@
 mod common;
 
 mod actions;
+mod bulk;
 mod config;
 mod console;
 mod crash;

@@ -1,5 +1,6 @@
 //! Questions: what is about to be done, to what exactly, and what it would cut.
 
+use super::bulk::{Plan, Way};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
 use crate::model::{BlockTarget, HostName, Port, SessionId};
@@ -50,14 +51,35 @@ impl Field {
 /// What the question is about, as it was when it was asked. The answer acts on this, whatever is selected by then.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Subject {
-    Reconnect { host: HostName, session: Option<SessionId> },
-    Revoke { targets: Vec<BlockTarget> },
-    Restore { target: BlockTarget },
-    Assign { port: Option<Port> },
-    Move { from: Port },
-    Release { port: Port },
-    Mute { incident: String },
-    Plain { action: Action },
+    Reconnect {
+        host: HostName,
+        session: Option<SessionId>,
+    },
+    Revoke {
+        targets: Vec<BlockTarget>,
+    },
+    Restore {
+        target: BlockTarget,
+    },
+    Assign {
+        port: Option<Port>,
+    },
+    Move {
+        from: Port,
+    },
+    Release {
+        port: Port,
+    },
+    Mute {
+        incident: String,
+    },
+    Plain {
+        action: Action,
+    },
+    /// All that is marked.
+    Bulk {
+        plan: Plan,
+    },
 }
 
 /// A question.
@@ -92,6 +114,23 @@ impl Ask {
         let Subject::Revoke { targets } = &self.subject else { return None };
         let n = self.fields.iter().find_map(|f| f.choice).unwrap_or(0);
         targets.get(n)
+    }
+
+    /// How all that is marked is acted on, by the choice made.
+    pub(crate) fn way(&self) -> Option<&Way> {
+        let Subject::Bulk { plan } = &self.subject else { return None };
+        plan.ways.get(self.fields.iter().find_map(|f| f.choice).unwrap_or(0))
+    }
+
+    /// The acts asked for, or what is still missing: how many they are is typed.
+    pub(crate) fn acts(&self) -> Result<Vec<Action>, String> {
+        let way = self.way().filter(|w| !w.acts.is_empty()).ok_or("there is nothing to act on")?;
+        let n = way.acts.len();
+        if self.field(TYPE_COUNT).as_deref() != Some(n.to_string().as_str()) {
+            return Err(format!("type {n} to confirm"));
+        }
+        let why = self.field(REASON);
+        Ok(way.acts.iter().map(|a| with_reason(a.clone(), why.as_ref())).collect())
     }
 
     /// The action asked for, or what is still missing.
@@ -131,13 +170,23 @@ impl Ask {
                 Action::Mute { incident: incident.clone(), for_s: time.as_secs(), reason }
             }
             Subject::Plain { action } => action.clone(),
+            Subject::Bulk { .. } => return Err("this is more than one act".to_owned()),
         })
+    }
+}
+
+fn with_reason(action: Action, why: Option<&String>) -> Action {
+    match action {
+        Action::Revoke { target, .. } => Action::Revoke { target, reason: why.cloned() },
+        Action::Release { port, .. } => Action::Release { port, reason: why.cloned() },
+        other => other,
     }
 }
 
 /// Labels of fields.
 pub(crate) const REASON: &str = "reason";
 pub(crate) const TYPED: &str = "type the name";
+pub(crate) const TYPE_COUNT: &str = "type how many";
 pub(crate) const HOST: &str = "host";
 pub(crate) const SERVICE: &str = "service";
 pub(crate) const TO: &str = "to port";

@@ -1,5 +1,6 @@
 //! What is known of the bastion: the last snapshot with all deltas since applied, and rates made from their counters.
 
+use super::spark::Spark;
 use crate::audit::Record;
 use crate::control::protocol::{Delta, Snapshot};
 use crate::model::{
@@ -21,6 +22,8 @@ const RATE_STEP_MS: i64 = 900;
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) view: TunnelView,
+    /// Bytes of the last minutes.
+    pub(crate) spark: Spark,
     rate: Rate,
 }
 
@@ -34,13 +37,17 @@ struct Rate {
 impl Row {
     fn new(view: TunnelView, at: Time) -> Self {
         let seen = (view.bytes_to_host, view.bytes_to_visitors);
-        Self { view, rate: Rate { at: at - TimeDelta::milliseconds(RATE_STEP_MS), seen, per_s: (0, 0) } }
+        Self {
+            view,
+            spark: Spark::default(),
+            rate: Rate { at: at - TimeDelta::milliseconds(RATE_STEP_MS), seen, per_s: (0, 0) },
+        }
     }
 
     fn update(&mut self, view: TunnelView, at: Time) {
         let seen = (view.bytes_to_host, view.bytes_to_visitors);
         if view.session != self.view.session || seen.0 < self.rate.seen.0 || seen.1 < self.rate.seen.1 {
-            *self = Self::new(view, at);
+            *self = Self { spark: self.spark, ..Self::new(view, at) };
             return;
         }
         let ms = (at - self.rate.at).num_milliseconds();
@@ -52,6 +59,13 @@ impl Row {
             self.rate = Rate { at, seen, per_s };
         }
         self.view = view;
+    }
+
+    /// As [`Self::update`], with the bytes since as those of this moment.
+    fn went_on(&mut self, view: TunnelView, at: Time) {
+        let before = if self.view.session == view.session { self.bytes() } else { 0 };
+        self.update(view, at);
+        self.spark.add(self.bytes().saturating_sub(before), at);
     }
 
     /// Bytes a second to the host and to the visitors.
@@ -126,7 +140,7 @@ impl Live {
         for view in d.tunnels {
             let port = view.lease.port;
             match self.tunnels.get_mut(&port) {
-                Some(row) => row.update(view, d.at),
+                Some(row) => row.went_on(view, d.at),
                 None => {
                     self.tunnels.insert(port, Row::new(view, d.at));
                 }

@@ -1,5 +1,6 @@
 //! The console's model: what is known, what is selected, what is being asked. Changed by `update`, shown by `view`.
 
+pub(crate) mod bulk;
 pub(crate) mod changes;
 pub(crate) mod dialog;
 pub(crate) mod filter;
@@ -10,6 +11,7 @@ pub(crate) mod nav;
 pub(crate) mod own;
 pub(crate) mod place;
 pub(crate) mod rows;
+pub(crate) mod spark;
 pub(crate) mod spots;
 pub(crate) mod tabs;
 
@@ -123,6 +125,8 @@ pub(crate) enum Pending {
         tab: tabs::Tab,
     },
     HowTo(crate::model::HostName),
+    /// One act of several.
+    Batch(Action),
     /// What changed, of this.
     Changes(Option<changes::Scope>),
 }
@@ -162,6 +166,9 @@ pub(crate) struct State {
     pub(crate) trail: Vec<place::Place>,
     pub(crate) tabs: tabs::Tabs,
     pub(crate) changes: changes::Changes,
+    pub(crate) marks: bulk::Marks,
+    /// What is being done to all that was marked.
+    pub(crate) batch: Option<bulk::Batch>,
     pub(crate) sort: (SortBy, bool),
     filters: BTreeMap<Screen, Filter>,
     pub(crate) last_search: String,
@@ -226,6 +233,8 @@ impl State {
             trail: vec![],
             tabs: tabs::Tabs::default(),
             changes: changes::Changes::default(),
+            marks: bulk::Marks::new(),
+            batch: None,
             sort: (SortBy::default(), false),
             filters: BTreeMap::new(),
             last_search: String::new(),
@@ -464,6 +473,9 @@ impl State {
                     .next()
                     .and_then(|r| filter.unknown_field(&with(r)).map(ToOwned::to_owned));
                 let ids: Vec<Port> = rows.iter().map(|r| r.port()).collect();
+                if !self.marks.is_empty() {
+                    self.marks.retain(|p| self.live.tunnels.contains_key(p));
+                }
                 if self.screen == Screen::Tunnels { self.tunnel_rows = ids } else { self.health_rows = ids }
             }
             Screen::Sessions => {

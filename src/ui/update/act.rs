@@ -1,6 +1,6 @@
 //! Asking before acting: an action becomes a question that freezes what it is about.
 
-use super::{Effect, mute, say, send_action};
+use super::{Effect, bulk, mute, say, send_action};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
 use crate::model::{BlockTarget, HostName, Port, Role, SessionId, VisitorId};
@@ -53,6 +53,9 @@ pub(super) fn ask(state: &mut State, spec: &'static ActionSpec) {
 }
 
 fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
+    if bulk::meant(state) && spec.id != "cut_visitor" {
+        return bulk::question(state, spec);
+    }
     let port = state.selected_port();
     let row = port.and_then(|p| state.row(p));
     match spec.id {
@@ -263,6 +266,9 @@ fn revoke(state: &State, spec: &'static ActionSpec, targets: Vec<BlockTarget>) -
 
 /// The facts of a revoke follow the choice of its target.
 pub(super) fn refresh(state: &State, ask: &mut Ask) {
+    if matches!(ask.subject, Subject::Bulk { .. }) {
+        return bulk::refresh(ask);
+    }
     let Some(target) = ask.target().cloned() else { return };
     ask.title = format!("revoke {target}");
     ask.facts = match &target {
@@ -319,7 +325,7 @@ fn of_lease(state: &State, spec: &'static ActionSpec, row: &Row) -> Ask {
 }
 
 /// What goes down with these rows: tunnels, visitors, bytes, and what else their hosts hold.
-fn blast(state: &State, hit: impl Fn(&Row) -> bool) -> Vec<String> {
+pub(super) fn blast(state: &State, hit: impl Fn(&Row) -> bool) -> Vec<String> {
     let rows: Vec<&Row> = state.live.tunnels.values().filter(|r| hit(r)).collect();
     let live: Vec<&&Row> = rows.iter().filter(|r| r.view.state.is_live()).collect();
     let visitors: u64 = live.iter().map(|r| u64::from(r.view.visitors_now)).sum();
@@ -350,6 +356,9 @@ fn blast(state: &State, hit: impl Fn(&Row) -> bool) -> Vec<String> {
 /// The answer is yes: does it, if it is still about what was asked.
 pub(super) fn confirmed(state: &mut State, out: &mut Vec<Effect>) {
     let Some(Dialog::Ask(ask)) = &mut state.dialog else { return };
+    if matches!(ask.subject, Subject::Bulk { .. }) {
+        return confirmed_all(state, out);
+    }
     let action = match ask.action() {
         Ok(action) => action,
         Err(why) => {
@@ -374,4 +383,23 @@ pub(super) fn confirmed(state: &mut State, out: &mut Vec<Effect>) {
         }
     }
     send_action(state, action, out);
+}
+
+/// The same for all that is marked.
+fn confirmed_all(state: &mut State, out: &mut Vec<Effect>) {
+    let Some(Dialog::Ask(ask)) = &mut state.dialog else { return };
+    let acts = match ask.acts() {
+        Ok(acts) => acts,
+        Err(why) => {
+            ask.problem = Some(why);
+            return;
+        }
+    };
+    let ask = ask.clone();
+    state.dialog = None;
+    match hindrance(state, ask.spec) {
+        Some(why) => say(state, Tone::Bad, why),
+        None if state.batch.is_some() => say(state, Tone::Bad, "nothing done: the last one is not over yet"),
+        None => bulk::confirmed(state, &ask, acts, out),
+    }
 }

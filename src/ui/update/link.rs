@@ -1,6 +1,6 @@
 //! What comes from the daemon.
 
-use super::{Effect, changes, ran, say, send, tabs, visitors};
+use super::{Effect, bulk, changes, ran, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
 use crate::model::{Incident, Severity};
@@ -63,6 +63,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 let text = format!("{}  ? connection lost, outcome unknown: look in the audit", ran(&action));
                 say(state, Tone::Bad, text);
             }
+            bulk::lost(state);
             // Write mode was the old connection's.
             state.write_until = None;
             state.link = match std::mem::replace(&mut state.link, Link::Live) {
@@ -100,6 +101,7 @@ fn tell(state: &mut State, known: Option<HashSet<String>>, out: &mut Vec<Effect>
 fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
     match (pending, result) {
         (Pending::History { port, tab }, result) => tabs::history(state, (port, tab), result, out),
+        (Pending::Batch(action), result) => bulk::answered(state, &action, result, out),
         (Pending::Changes(scope), result) => changes::answered(state, scope.as_ref(), result),
         (Pending::HowTo(host), result) => tabs::howto(state, host, result),
         (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, format!("audit: {e}")),

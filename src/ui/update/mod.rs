@@ -1,6 +1,7 @@
 //! What an event does to the state, and what it asks of the world. Pure: no I/O, no clock.
 
 mod act;
+mod bulk;
 mod changes;
 mod link;
 mod mouse;
@@ -25,6 +26,7 @@ use crate::control::protocol::{Action, Request};
 use crate::model::Time;
 use chrono::TimeDelta;
 
+pub(crate) use bulk::can as in_bulk;
 pub(crate) use link::link;
 pub(crate) use palette::candidates;
 pub(crate) use settings::{at as problem, loaded, saved, take_mouse, themes};
@@ -236,12 +238,15 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Redraw => out.push(Effect::Redraw),
         Cmd::Pause => follow(state, !state.follow),
         Cmd::NextFree => next_free(state),
+        Cmd::Mark => bulk::mark(state),
+        Cmd::MarkAll => bulk::mark_all(state),
         Cmd::Changes => changes::open(state),
         Cmd::Longer | Cmd::Shorter => {
             state.changes.reach(cmd == Cmd::Longer);
             state.resort();
         }
         Cmd::Act(spec) => act::ask(state, spec),
+        Cmd::Elsewhere(spec) if bulk::meant(state) => act::ask(state, spec),
         Cmd::Elsewhere(spec) => {
             let place = Screen::ALL.into_iter().zip(1..).find(|(s, _)| keys::offered(spec, *s));
             let place = place.map(|(s, n)| format!("on the {} screen ({n}), or ", s.word())).unwrap_or_default();
@@ -394,6 +399,11 @@ fn back(state: &mut State) {
         state.come_back(place);
     } else if state.detail {
         state.detail = false;
+    } else if bulk::stop(state) {
+        // Said by then.
+    } else if bulk::meant(state) {
+        state.marks.clear();
+        state.message = None;
     } else if state.message.is_some() {
         state.message = None;
     } else if state.filter().is_some() {

@@ -1,6 +1,6 @@
 //! The mouse, where its user has asked for it: a click selects, a click on what is selected opens it, the wheel scrolls.
 
-use super::{Effect, command, go, open, pane, step, visitors};
+use super::{Effect, command, go, open, pane, step, tabs};
 use crate::ui::input::Mouse;
 use crate::ui::keys::Cmd;
 use crate::ui::state::dialog::Dialog;
@@ -35,7 +35,7 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse, out: &mut Vec<Effect>) {
             Some(Target::Port(port)) => state.port_cursor = Some(port),
             Some(Target::Detail) if !state.detail => {
                 pane(state);
-                visitors(state, out);
+                tabs::fill(state, out);
             }
             Some(Target::Detail) | None => {}
         },
@@ -61,7 +61,7 @@ fn row(state: &mut State, i: usize, out: &mut Vec<Effect>) {
     if before == Some(i) {
         open(state);
     }
-    visitors(state, out);
+    tabs::fill(state, out);
 }
 
 fn selected(state: &State) -> Option<usize> {

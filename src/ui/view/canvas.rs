@@ -2,6 +2,7 @@
 
 use crate::model::{Time, TunnelState, Verdict};
 use crate::ui::state::grid::PortKind;
+use crate::ui::state::spark::Spark;
 use crate::ui::state::spots::{Spot, Target};
 use crate::ui::state::{State, Zone};
 use crate::ui::text;
@@ -11,6 +12,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use std::cell::Cell;
+
+/// Bytes of a step below which a tunnel's traffic is drawn as little, whatever the others are.
+const QUIET: u64 = 4_096;
 
 /// A piece of text and its style.
 pub(crate) type Span = (String, Style);
@@ -173,6 +177,29 @@ impl Canvas<'_> {
                 }
             })
             .collect()
+    }
+
+    /// Bytes of the last minutes as blocks, oldest first, beside the most of them.
+    pub(crate) fn spark(&self, spark: &Spark) -> String {
+        if let Some(at) = spark.moves(self.state.now) {
+            self.wake_at(at);
+        }
+        let bars: [&str; 8] = if self.state.caps.unicode {
+            ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+        } else {
+            [".", ".", "-", "-", "=", "=", "#", "#"]
+        };
+        let values = spark.bars(self.state.now);
+        // A few bytes of a quiet tunnel are no mountain.
+        let most = values.iter().copied().max().unwrap_or(0).max(QUIET);
+        let bar = |v: u64| match v {
+            0 => " ",
+            v => {
+                let i = usize::try_from(u128::from(v) * 7 / u128::from(most)).unwrap_or(0);
+                bars.get(i).copied().unwrap_or("?")
+            }
+        };
+        values.into_iter().map(bar).collect()
     }
 
     /// A line across, with a title in it.

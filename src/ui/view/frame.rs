@@ -267,6 +267,9 @@ fn tone(c: &Canvas<'_>, tone: Tone) -> (&'static str, Style) {
 }
 
 fn said(c: &Canvas<'_>) -> Span {
+    if let Some(batch) = &c.state.batch {
+        return (format!("{} (Esc stops)", batch.progress()), c.pal.warn);
+    }
     let running = c.state.pending.values().find_map(|p| match p {
         Pending::Action { action, asked } => Some((action, *asked)),
         _ => None,
@@ -309,7 +312,12 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
     }
     if c.state.role() >= Role::Operator {
         if c.state.writable() {
-            for a in ACTIONS.iter().filter(|a| offered(a, screen) && here(c, a)) {
+            let many = screen == Screen::Tunnels && !c.state.detail && !c.state.marks.is_empty();
+            let fits = |a: &&ActionSpec| match many {
+                true => crate::ui::update::in_bulk(a),
+                false => offered(a, screen) && here(c, a),
+            };
+            for a in ACTIONS.iter().filter(fits) {
                 if let Some(k) = keys.of_action(a.verb) {
                     hint(&k, a.verb);
                 }

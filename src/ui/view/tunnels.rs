@@ -7,7 +7,7 @@ use crate::ui::state::Plan;
 use crate::ui::text;
 use ratatui::layout::Rect;
 
-pub(super) const COLUMNS: [Column; 11] = [
+pub(super) const COLUMNS: [Column; 13] = [
     col("STATE", 10, 10, 0),
     num("PORT", 5, 0),
     col("HOST", 10, 26, 0),
@@ -15,11 +15,15 @@ pub(super) const COLUMNS: [Column; 11] = [
     col("TEAM", 6, 14, 3),
     num("VIS", 4, 2),
     num("↓/s", 5, 5),
-    num("↑/s", 5, 6),
-    num("TOTAL", 6, 8),
+    num("↑/s", 5, 8),
+    col("TRAFFIC", 8, 8, 6),
+    num("TOTAL", 6, 10),
     col("HEALTH", 9, 9, 7),
+    col("CHECKS", 8, 8, 9),
     num("SINCE", 6, 1),
 ];
+/// Results of checks in a row.
+const CHECKS: usize = 8;
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     if c.state.detail && !plan.wide {
@@ -49,6 +53,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     if rows.len > 0 || c.state.first_tunnel().is_none() {
         table::draw(c, list, &COLUMNS, Some(&mark), &rows, row);
     }
+    marks(c, list, &rows);
     if rows.len == 0 && c.state.first_tunnel().is_none() && list.height > 2 {
         let dim = c.pal.dim;
         let note = match (&c.state.live.daemon, c.state.filter()) {
@@ -61,6 +66,28 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     if let Some(side) = side {
         detail::draw(c, side, c.state.tunnels.selected, c.state.detail);
     }
+}
+
+/// Marks stand where the cursor stands, and how many there are at the right of the titles.
+fn marks(c: &mut Canvas<'_>, list: Rect, rows: &Rows) {
+    let n = c.state.marks.len();
+    if n == 0 {
+        return;
+    }
+    let (accent, notice) = (c.pal.accent, c.pal.notice);
+    for (y, i) in (list.y + 1..list.bottom()).zip(rows.offset..rows.len) {
+        if c.state.tunnel_rows.get(i).is_some_and(|p| c.state.marks.contains(p)) {
+            let here = rows.selected == Some(i);
+            let mark = if here { c.glyph("◆", "#") } else { c.glyph("•", "+") };
+            let style = if here && rows.focus { c.pal.selection } else { accent };
+            c.put(list, list.x, y, mark, style);
+        }
+    }
+    let shown = c.state.tunnel_rows.iter().filter(|p| c.state.marks.contains(p)).count();
+    let note =
+        if shown < n { format!(" {n} marked, {} hidden ", n - shown) } else { format!(" {n} marked, Esc clears ") };
+    let w = u16::try_from(text::width(&note)).unwrap_or(0);
+    c.put(list, list.right().saturating_sub(w).max(list.x), list.y, &note, notice);
 }
 
 /// List and detail side by side where there is room.
@@ -115,8 +142,13 @@ fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
         },
         rate(to_visitors),
         rate(to_host),
+        (c.spark(&r.spark), c.pal.info),
         (text::bytes(r.bytes()), plain),
         health,
+        (c.strip(&v.health.history, CHECKS).into_iter().map(|(s, _)| s).collect(), hstyle),
         (c.age(v.state_since), plain),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Marking rows, and asking once before something is done to all of them. Each act goes to the daemon on its own, so it is
+//! authorised and written down on its own.
+
+use super::{Effect, act, ran, say, send};
+use crate::control::actions::ActionSpec;
+use crate::control::protocol::{Action, ApiError, Reply, Request};
+use crate::model::{BlockTarget, HostName, Port, SessionId};
+use crate::ui::state::bulk::{Batch, Plan, Way};
+use crate::ui::state::dialog::{Ask, Field, REASON, Subject, TARGET, TYPE_COUNT};
+use crate::ui::state::live::Row;
+use crate::ui::state::nav::Step;
+use crate::ui::state::{Pending, Screen, State, Tone};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names listed in a question; more are counted.
+const NAMED: usize = 24;
+
+/// Marks the row under the cursor, or takes its mark away, and goes on to the next.
+pub(super) fn mark(state: &mut State) {
+    let Some(port) = state.tunnels.selected else { return };
+    if !state.marks.remove(&port) {
+        state.marks.insert(port);
+    }
+    let height = state.list_height();
+    state.tunnels.go(Step::Down(1), &state.tunnel_rows, height);
+}
+
+/// Marks all rows that the filter shows; none of them, when all are.
+pub(super) fn mark_all(state: &mut State) {
+    if state.tunnel_rows.iter().all(|p| state.marks.contains(p)) {
+        let shown: BTreeSet<Port> = state.tunnel_rows.iter().copied().collect();
+        state.marks.retain(|p| !shown.contains(p));
+    } else {
+        state.marks.extend(state.tunnel_rows.iter().copied());
+    }
+}
+
+/// Whether an action now means all that is marked.
+pub(super) fn meant(state: &State) -> bool {
+    state.screen == Screen::Tunnels && !state.detail && !state.marks.is_empty()
+}
+
+/// What can be done to many.
+pub(crate) fn can(spec: &ActionSpec) -> bool {
+    matches!(spec.id, "reconnect" | "revoke" | "restore" | "release")
+}
+
+/// One question about all that is marked.
+pub(super) fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
+    if !can(spec) {
+        return Err(format!("{} is done one at a time: Esc clears the marks", spec.verb));
+    }
+    let rows: Vec<&Row> = state.marks.iter().filter_map(|p| state.row(*p)).collect();
+    let ways = match spec.id {
+        "reconnect" => vec![reconnects(state, &rows)],
+        "revoke" => vec![revoke_hosts(state, &rows), revoke_ports(state, &rows)],
+        "restore" => vec![restores(&rows)],
+        _ => vec![releases(state, &rows)],
+    };
+    if ways.iter().all(|w| w.acts.is_empty()) {
+        return Err(match spec.id {
+            "reconnect" => "none of what is marked has a session to drop".to_owned(),
+            "restore" => "nothing blocks any of what is marked".to_owned(),
+            _ => "nothing that is marked is there any more".to_owned(),
+        });
+    }
+    let mut fields = vec![];
+    if ways.len() > 1 {
+        fields.push(Field::choice(TARGET, ways.iter().map(Way::count).collect()));
+    }
+    fields.push(Field::text(TYPE_COUNT));
+    if matches!(spec.id, "revoke" | "release") {
+        fields.push(Field::text(REASON));
+    }
+    let focus = fields.iter().position(|f| f.label == TYPE_COUNT).unwrap_or(0);
+    let seen = rows.iter().map(|r| (r.port(), r.host().clone())).collect();
+    let plan = Plan { ways, seen };
+    let mut ask = act::new(spec, Subject::Bulk { plan }, String::new(), vec![], fields);
+    ask.focus = focus;
+    refresh(&mut ask);
+    Ok(ask)
+}
+
+/// Title and facts follow the choice of the way.
+pub(super) fn refresh(ask: &mut Ask) {
+    let Some(way) = ask.way() else { return };
+    let (title, facts) = (format!("{} {}", ask.spec.verb, way.count()), way.facts.clone());
+    ask.title = title;
+    ask.facts = facts;
+}
+
+/// Names, and how many more there are.
+fn list<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+    let all: Vec<String> = all.into_iter().map(|x| x.to_string()).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
+fn hosts<'a>(rows: &[&'a Row]) -> BTreeSet<&'a HostName> {
+    rows.iter().map(|r| r.host()).collect()
+}
+
+fn reconnects(state: &State, rows: &[&Row]) -> Way {
+    let sessions: BTreeMap<SessionId, &HostName> =
+        rows.iter().filter_map(|r| Some((r.view.session?, r.host()))).collect();
+    let mut facts = act::blast(state, |r| r.view.session.is_some_and(|s| sessions.contains_key(&s)));
+    facts.push(format!("hosts: {}", list(sessions.values())));
+    let without = rows.iter().filter(|r| r.view.session.is_none());
+    let without = list(without.map(|r| r.port()));
+    if !without.is_empty() {
+        facts.push(format!("left out, because they have no session to drop: {without}"));
+    }
+    facts.push("their sessions are dropped; their supervisors must dial again, which is watched".to_owned());
+    let one = |(session, host): (&SessionId, &&HostName)| Action::Reconnect {
+        host: (*host).clone(),
+        session: Some(*session),
+        wait_s: None,
+    };
+    Way { what: "host", acts: sessions.iter().map(one).collect(), facts }
+}
+
+fn revoke_hosts(state: &State, rows: &[&Row]) -> Way {
+    let hosts = hosts(rows);
+    let mut facts = act::blast(state, |r| hosts.contains(r.host()));
+    facts.push(format!("hosts: {}", list(&hosts)));
+    facts.push("blocked until restored, across restarts of the bastion".to_owned());
+    let one = |h: &&HostName| Action::Revoke { target: BlockTarget::Host((*h).clone()), reason: None };
+    Way { what: "host", acts: hosts.iter().map(one).collect(), facts }
+}
+
+fn revoke_ports(state: &State, rows: &[&Row]) -> Way {
+    let ports: BTreeSet<Port> = rows.iter().map(|r| r.port()).collect();
+    let mut facts = act::blast(state, |r| ports.contains(&r.port()));
+    facts.push("blocked until restored, across restarts of the bastion; the hosts keep their other tunnels".to_owned());
+    let one = |p: &Port| Action::Revoke { target: BlockTarget::Port(*p), reason: None };
+    Way { what: "port", acts: ports.iter().map(one).collect(), facts }
+}
+
+fn restores(rows: &[&Row]) -> Way {
+    let blocks: BTreeMap<&BlockTarget, &str> =
+        rows.iter().filter_map(|r| r.view.revoked.as_ref()).map(|b| (&b.target, b.by.as_str())).collect();
+    let mut facts =
+        vec![format!("lifts the blocks of: {}", list(blocks.iter().map(|(t, by)| format!("{t} (by {by}),"))))];
+    let without = list(rows.iter().filter(|r| r.view.revoked.is_none()).map(|r| r.port()));
+    if !without.is_empty() {
+        facts.push(format!("left out, because nothing blocks them: {without}"));
+    }
+    Way { what: "block", acts: blocks.keys().map(|t| Action::Restore { target: (*t).clone() }).collect(), facts }
+}
+
+fn releases(state: &State, rows: &[&Row]) -> Way {
+    let ports: BTreeSet<Port> = rows.iter().map(|r| r.port()).collect();
+    let mut facts = act::blast(state, |r| ports.contains(&r.port()));
+    facts.push(format!("ends the leases of: {}", list(hosts(rows))));
+    let one = |p: &Port| Action::Release { port: *p, reason: None };
+    Way { what: "lease", acts: ports.iter().map(one).collect(), facts }
+}
+
+/// The answer is yes: begins, unless a port is somebody else's by now.
+pub(super) fn confirmed(state: &mut State, ask: &Ask, acts: Vec<Action>, out: &mut Vec<Effect>) {
+    let Subject::Bulk { plan } = &ask.subject else { return };
+    let moved = plan.seen.iter().find(|(port, host)| state.row(*port).is_none_or(|r| r.host() != host));
+    if let Some((port, host)) = moved {
+        return say(state, Tone::Bad, format!("nothing done: {port} is no longer {host}'s; look again"));
+    }
+    state.marks.clear();
+    state.message = None;
+    state.batch = Some(Batch::new(ask.spec.verb, acts));
+    go_on(state, out);
+}
+
+/// Asks for as many more as may be on their way.
+fn go_on(state: &mut State, out: &mut Vec<Effect>) {
+    let writable = state.writable();
+    let Some(batch) = &mut state.batch else { return };
+    if !writable && !batch.todo.is_empty() {
+        let left = batch.todo.len();
+        batch.todo.clear();
+        batch.failed.push(format!("{left} were not asked for: write mode has ended"));
+    }
+    let acts: Vec<Action> = std::iter::from_fn(|| batch.next()).collect();
+    for action in acts {
+        send(state, Request::Act(action.clone()), Pending::Batch(action), out);
+    }
+    over(state);
+}
+
+/// One of them was answered. Each is said, as if it had been done alone.
+pub(super) fn answered(state: &mut State, action: &Action, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
+    let (ok, said) = match result {
+        Ok(Reply::Done(o)) => (o.ok, format!("{}  seq {}: {}", ran(action), o.seq, o.summary)),
+        Ok(_) => (true, format!("{}  done", ran(action))),
+        Err(e) => (false, format!("{}  refused: {e}", ran(action))),
+    };
+    say(state, if ok { Tone::Ok } else { Tone::Bad }, said.clone());
+    if let Some(batch) = &mut state.batch {
+        batch.running = batch.running.saturating_sub(1);
+        if ok {
+            batch.done += 1;
+        } else {
+            batch.failed.push(said);
+        }
+    }
+    go_on(state, out);
+}
+
+/// Asks for no more; what is on its way comes to its end.
+pub(super) fn stop(state: &mut State) -> bool {
+    let Some(batch) = state.batch.as_mut().filter(|b| !b.todo.is_empty()) else { return false };
+    let left = batch.todo.len();
+    batch.todo.clear();
+    batch.failed.push(format!("{left} were not asked for: stopped by Esc"));
+    over(state);
+    true
+}
+
+/// The connection is lost: nothing more is asked for, and what was on its way is not known.
+pub(super) fn lost(state: &mut State) {
+    let Some(batch) = state.batch.take() else { return };
+    let text = format!(
+        "{}; connection lost: {} were not asked for, the outcome of {} is unknown: look in the audit",
+        batch.progress(),
+        batch.todo.len(),
+        batch.running
+    );
+    say(state, Tone::Bad, text);
+}
+
+fn over(state: &mut State) {
+    let Some(batch) = state.batch.take_if(|b| b.is_over()) else { return };
+    let tone = if batch.failed.is_empty() { Tone::Ok } else { Tone::Bad };
+    let why = batch.failed.first().map(|f| format!(". First: {f}")).unwrap_or_default();
+    say(state, tone, format!("{}{why}", batch.progress()));
+}
+
+#[cfg(test)]
+mod tests;
