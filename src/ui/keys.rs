@@ -169,6 +169,8 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("audit", "", "screen 5"),
     ("sessions", "", "screen 6"),
     ("changes", "", "screen 7"),
+    ("save", "NAME", "keep this screen's filter, and how the tunnels are sorted, as a view"),
+    ("view", "[NAME]", "go to a view that was kept, or say which there are"),
     ("set", "[NAME [VALUE]]", "what is set, and change it: keys, theme, columns, …"),
     ("mouse", "on|off", "click to select, wheel to scroll"),
     ("messages", "", "what the line at the bottom has said, in full, newest first"),

@@ -39,6 +39,14 @@ impl Terminal {
         builder.env_remove("SSH_AUTH_SOCK");
         builder.env("TERM", "xterm-256color");
         builder.env("LC_ALL", "C.UTF-8");
+        // The settings of whoever runs the tests are not the console's under test.
+        builder.env("XDG_CONFIG_HOME", "/nonexistent");
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => builder.env(name, value),
+                None => builder.env_remove(name),
+            }
+        }
         let child = pty.slave.spawn_command(builder).unwrap();
         drop(pty.slave);
         let mut reader = pty.master.try_clone_reader().unwrap();

@@ -29,3 +29,4 @@ mod semantics;
 mod slow;
 mod transfer;
 mod triage;
+mod views;

@@ -6,6 +6,7 @@ mod read;
 use super::keymap::Keymap;
 use super::notify::Notify;
 use super::state::rows::SortBy;
+use super::state::views::View;
 use super::state::{Screen, Zone};
 use std::collections::BTreeMap;
 
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) columns: BTreeMap<Screen, Vec<String>>,
     /// How the tunnels are sorted at first, and whether the other way round.
     pub(crate) sort: Option<(SortBy, bool)>,
+    /// By name.
+    pub(crate) views: BTreeMap<String, View>,
 }
 
 /// What kind of value a setting has.
@@ -68,6 +71,12 @@ pub(crate) const SETTINGS: &[Spec] = &[
     s("notify", Kind::Word, "none, bell, osc9, osc777", "told when something new is down"),
     s("sort.tunnels", Kind::Word, "a column, -column for the other way round", "how the tunnels are sorted at first"),
     s("columns.SCREEN", Kind::Lists, "names of columns", "which columns a list has, and in which order"),
+    s(
+        "views.NAME",
+        Kind::Word,
+        "SCREEN [sort=COLUMN] FILTER",
+        "a view: :save makes one of the screen, :view goes to it",
+    ),
     s(
         "keys.COMMAND",
         Kind::Lists,
@@ -111,6 +120,9 @@ impl Settings {
         word("sort.tunnels", self.sort.map(|(by, back)| format!("{}{}", if back { "-" } else { "" }, by.name())));
         for (screen, names) in &self.columns {
             word(&format!("columns.{}", screen.word()), Some(names.join(" ")));
+        }
+        for (name, view) in &self.views {
+            word(&format!("views.{name}"), Some(view.line()));
         }
         for (name, keys) in self.keys.moved() {
             word(&format!("keys.{name}"), Some(if keys.is_empty() { "none".into() } else { keys }));

@@ -4,6 +4,7 @@ use super::{Problem, SETTINGS, Settings};
 use crate::ui::keymap::{self, Keymap};
 use crate::ui::notify::Notify;
 use crate::ui::state::rows::SortBy;
+use crate::ui::state::views::{View, is_name};
 use crate::ui::state::{Screen, Zone};
 use crate::ui::view;
 use std::ops::Range;
@@ -187,6 +188,18 @@ pub(crate) fn read(text: &str, known: &Known) -> (Settings, Vec<Problem>) {
                             }
                         }
                         None => r.wrong(&entry.name, &entry.at, unknown("columns", name, &screens)),
+                    }
+                }
+            }
+            "views" => {
+                for (name, entry) in r.entries(&item) {
+                    let Some(line) = r.text_of(&entry) else { continue };
+                    match View::parse(line) {
+                        Ok(view) if is_name(name) => drop(out.views.insert(name.to_owned(), view)),
+                        Ok(_) => {
+                            r.wrong(&entry.name, &entry.at, "a view's name is at most 32 letters, digits, - and _")
+                        }
+                        Err(why) => r.wrong(&entry.name, &entry.at, why),
                     }
                 }
             }

@@ -14,6 +14,7 @@ pub(crate) mod rows;
 pub(crate) mod spark;
 pub(crate) mod spots;
 pub(crate) mod tabs;
+pub(crate) mod views;
 
 use super::caps::Caps;
 use super::theme::Palette;

@@ -10,6 +10,7 @@ mod palette;
 mod settings;
 mod tabs;
 mod typing;
+mod views;
 
 use super::input::{Key, Typed};
 use super::keys::{self, Cmd};

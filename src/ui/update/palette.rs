@@ -1,6 +1,6 @@
 //! The command line behind `:`.
 
-use super::{Effect, act, go, say, settings};
+use super::{Effect, act, go, say, settings, views};
 use crate::control::actions::{ACTIONS, Scope};
 use crate::ui::keys::COMMANDS;
 use crate::ui::state::dialog::Dialog;
@@ -22,6 +22,11 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("mouse", ["on"]) => settings::mouse(state, true, out),
         ("mouse", ["off"]) => settings::mouse(state, false, out),
         ("mouse", _) => say(state, Tone::Bad, "usage: :mouse on|off"),
+        ("save", [name]) => views::save(state, name, out),
+        ("save", _) => say(state, Tone::Bad, "usage: :save NAME"),
+        ("view", []) => views::list(state),
+        ("view", [name]) => views::recall(state, name),
+        ("view", _) => say(state, Tone::Bad, "usage: :view NAME"),
         ("set", words) => settings::set(state, words, out),
         ("messages", []) => state.dialog = Some(Dialog::Messages { scroll: 0 }),
         ("theme", [name]) if state.own.themes.names().any(|n| n == *name) => {
@@ -65,8 +70,9 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
     let all: Vec<String> = match before {
         [] => ACTIONS.iter().map(|a| a.verb).chain(COMMANDS.iter().map(|c| c.0)).map(str::to_owned).collect(),
         ["theme"] => state.own.themes.names().map(str::to_owned).collect(),
-        ["set"] => settings::names(),
+        ["set"] => settings::names(state),
         ["set", name, ..] => settings::values(state, name),
+        ["save" | "view"] => views::names(state),
         ["mouse"] => ["on", "off"].map(str::to_owned).to_vec(),
         ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
         ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),

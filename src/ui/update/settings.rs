@@ -122,7 +122,7 @@ pub(crate) fn saved(state: &mut State, edit: &Edit, result: Result<(), String>) 
 }
 
 /// Names for `:set`, to complete from.
-pub(super) fn names() -> Vec<String> {
+pub(super) fn names(state: &State) -> Vec<String> {
     let mut all = vec![];
     for s in settings::SETTINGS {
         match s.name {
@@ -131,6 +131,8 @@ pub(super) fn names() -> Vec<String> {
                     crate::ui::keymap::names().into_iter().filter(|n| *n != "interrupt").map(|n| format!("keys.{n}")),
                 );
             }
+            // Those that there are; more of them are made by :save.
+            "views.NAME" => all.extend(state.own.set.views.keys().map(|name| format!("views.{name}"))),
             "columns.SCREEN" => all.extend(settings::LISTS.iter().map(|l| format!("columns.{}", l.word()))),
             name => all.push(name.to_owned()),
         }

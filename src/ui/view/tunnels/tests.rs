@@ -40,7 +40,7 @@ fn marks_80x24_and_how_many() {
     keys(&mut s, "/port=20101\r");
     assert!(show(&s).contains("2 marked, 1 hidden"), "{}", show(&s));
     s.caps.unicode = false;
-    assert!(show(&s).lines().any(|l| l.starts_with('+')), "{}", show(&s));
+    assert!(show(&s).lines().any(|l| l.starts_with("#+ up")), "{}", show(&s));
 }
 
 #[test]
