@@ -247,7 +247,7 @@ pub const RULES: &[Rule] = &[
             Next {
                 key: "",
                 what: "on the host: add -R {port}:… to its ssh, or `RemoteForward {port} …` to its ssh_config",
-                run: None,
+                run: Some("portreeve howto {host}"),
             },
             next(":release", "if it is not wanted any more", "portreeve release {port}"),
         ],
@@ -277,6 +277,10 @@ pub const RULES: &[Rule] = &[
         likely: "not seen since the start",
         find: Find::Host(absent),
         many: "{hosts} have not dialled in since the bastion started: {names}",
-        next: &[open("the lease"), next("2", "all that are awaited", "portreeve tunnels state=awaiting")],
+        next: &[
+            open("the lease"),
+            next("2", "all that are awaited", "portreeve tunnels state=awaiting"),
+            Next { key: "", what: "on the host: this line brings its tunnels up", run: Some("portreeve howto {host}") },
+        ],
     },
 ];

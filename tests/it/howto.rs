@@ -44,6 +44,10 @@ fn the_line_and_the_keys_bring_a_hosts_tunnels_up_and_say_whose_they_are() {
     assert_eq!((one.matches("RemoteForward").count(), one.contains("User pay-01\n")), (1, true), "{one}");
     let any = text(&b, &["howto", "pay-02"]);
     assert!(any.contains("-R 0:localhost:22 pay-02@127.0.0.1"), "{any}");
+    // Whoever gives a port is told how it is asked for.
+    let given = b.cli(&["assign", "pay-02", &b.port("pay", 2).to_string()]);
+    let said = String::from_utf8(given.stderr).unwrap();
+    assert!(said.contains(&format!("-R {}:localhost:22 pay-02@127.0.0.1", b.port("pay", 2))), "{said}");
     let all = b.json(&["howto", "pay-01"]);
     assert!(all["systemd"].as_str().unwrap().contains("Restart=always"), "{all}");
     assert!(!b.cli(&["howto", "nobody"]).status.success());

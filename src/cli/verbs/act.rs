@@ -32,6 +32,7 @@ pub(super) async fn act(client: &Client, out: &mut Out<'_>, verb: &Verb) -> Resu
             return Ok(Exit::NotOk);
         }
     }
+    let new_port = matches!(wanted, Action::Assign { .. } | Action::Move { .. });
     let outcome = match client.request(Request::Act(wanted)).await? {
         Reply::Done(outcome) => outcome,
         other => return Err(unexpected(&other).into()),
@@ -44,7 +45,21 @@ pub(super) async fn act(client: &Client, out: &mut Out<'_>, verb: &Verb) -> Resu
     let (tone, glyph) = if outcome.ok { (Tone::Good, "✓") } else { (Tone::Warn, "!") };
     let line = format!("{} {} (event {})\n", out.paint(tone, glyph), clean(&outcome.summary, 2_000), outcome.seq);
     out.text(&line).await?;
+    if let Some(lease) = outcome.lease.filter(|_| new_port) {
+        dial(client, out, lease.port).await?;
+    }
     Ok(exit)
+}
+
+/// A port is of no use before its host asks for it.
+async fn dial(client: &Client, out: &mut Out<'_>, port: Port) -> Result<(), Fail> {
+    // What was done is done: should this not be known, nothing is said.
+    if let Ok(Reply::HowTo(h)) = client.request(Request::HowTo { of: BlockTarget::Port(port) }).await {
+        let said =
+            format!("on the host:\n  {}\nor as a unit: portreeve howto {} --format systemd\n", h.command(), h.host);
+        out.remark(&said).await?;
+    }
+    Ok(())
 }
 
 impl Verb {

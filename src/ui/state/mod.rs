@@ -563,7 +563,7 @@ impl State {
     /// When something must happen by itself, whatever is on the screen.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let rates = self.live.rates_end(self.now);
-        let leaves = self.changes.leaves().filter(|_| self.screen == Screen::Changes);
+        let leaves = (self.screen == Screen::Changes).then(|| self.changes.leaves()).flatten();
         [self.write_until, self.interrupt_until, self.visitors_due, rates, leaves].into_iter().flatten().min()
     }
 
