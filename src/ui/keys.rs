@@ -90,7 +90,7 @@ pub(crate) const KEYS: &[Binding] = &[
     b(&[Char('5')], "5", Cmd::Go(Audit), "audit and sign-ins, as they come and back in time"),
     b(&[Char('6')], "6", Cmd::Go(Sessions), "sessions: hosts and operators now connected"),
     b(&[Char('7')], "7", Cmd::Go(Changes), "changes: what changed in the last minutes, of everything"),
-    b(&[Char('w')], "w", Cmd::Changes, "what changed lately of what is selected"),
+    hinted(b(&[Char('w')], "w", Cmd::Changes, "what changed lately of what is selected"), "changed"),
     hinted(b(&[Char('/')], "/", Cmd::Filter, "filter: words, team=pay state!=up port=201* rtt>200ms"), "filter"),
     hinted(b(&[Char(':')], ":", Cmd::Palette, "command, with Tab to complete"), "command"),
     b(&[Char('?')], "?", Cmd::Help, "this help"),

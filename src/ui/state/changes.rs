@@ -1,5 +1,5 @@
 //! What changed lately: the journal's events of the last minutes, of what one came from or of everything, newest first.
-//! Events of one kind that follow each other on one object are one row.
+//! What happens again and again on one object, by itself or in turn with a few other things, is one row of each.
 
 use super::filter::{Fields, Filter};
 use super::live::Live;
@@ -7,7 +7,7 @@ use super::nav::Nav;
 use crate::audit::{About, AuditQuery, Record, What};
 use crate::model::{HostName, Port, Seq, Time};
 use chrono::TimeDelta;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use std::sync::Arc;
 const MINUTES: [i64; 8] = [1, 5, 15, 30, 60, 180, 720, 1440];
 /// At first.
 const AT_FIRST: i64 = 15;
+/// Kinds of events that may take turns on one object and are still one row each: who redials and is refused signs in, asks
+/// and leaves, again and again.
+const IN_TURN: usize = 3;
 /// Events asked for at most. Of more, the newest.
 const LIMIT: usize = 5_000;
 /// All events but visitors' comings and goings: on a busy bastion there would be nothing else.
@@ -28,7 +31,7 @@ pub(crate) struct Scope {
     pub(crate) words: String,
 }
 
-/// One row: an event, or several of one kind that followed each other.
+/// One row: an event, or several of one kind on one object.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) newest: Arc<Record>,
@@ -185,17 +188,18 @@ impl Changes {
     /// Makes the rows: runs folded, then filtered. The cursor stays on its event.
     pub(crate) fn arrange(&mut self, filter: &Filter) {
         let mut rows: Vec<Change> = vec![];
-        let mut last: HashMap<Object, usize> = HashMap::new();
+        let mut last: HashMap<Object, VecDeque<usize>> = HashMap::new();
         for r in self.records.values().rev() {
-            let object = Object::of(r);
-            let run = last.get(&object).and_then(|i| rows.get_mut(*i)).filter(|c| same(&c.newest, r));
-            match run {
+            let near = last.entry(Object::of(r)).or_default();
+            let run = near.iter().copied().find(|i| rows.get(*i).is_some_and(|c| same(&c.newest, r)));
+            match run.and_then(|i| rows.get_mut(i)) {
                 Some(c) => {
                     c.seqs.push(r.seq);
                     c.first = c.first.min(r.at);
                 }
                 None => {
-                    last.insert(object, rows.len());
+                    near.push_front(rows.len());
+                    near.truncate(IN_TURN);
                     rows.push(Change { newest: Arc::clone(r), first: r.at, seqs: vec![r.seq] });
                 }
             }
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_on_one_object_are_folded_though_others_come_between_and_ups_and_downs_are_not() {
+    fn what_happens_again_on_one_object_is_one_row_also_in_turn_with_something_else() {
         let up = |seq, age, host: &str, p| record(seq, ago(age), granted(p), Outcome::Success, of(host, p));
         let health = |seq, age, to| {
             let what = What::HealthChange { from: Verdict::Unknown, to, layer: None };
@@ -303,8 +307,23 @@ mod tests {
             health(8, 180, Verdict::Failing),
             record(9, ago(5), What::VisitorOpen {}, Outcome::Success, of("pay-db", 20101)),
         ]);
-        assert_eq!(counts(&c), [(8, 1), (7, 1), (6, 1), (5, 3), (3, 1)], "newest first, by number");
-        assert_eq!(c.rows[3].first, ago(300));
+        assert_eq!(counts(&c), [(8, 2), (7, 1), (5, 3), (3, 1)], "newest first, by number");
+        assert_eq!(c.rows[2].first, ago(300));
+    }
+
+    #[test]
+    fn what_comes_again_after_much_else_is_a_row_of_its_own() {
+        let forward =
+            |seq, what| record(seq, ago(300 - i64::try_from(seq).unwrap()), what, Outcome::Success, of("a", 20101));
+        let health = |to| What::HealthChange { from: Verdict::Unknown, to, layer: None };
+        let c = of_records(vec![
+            forward(1, granted(20101)),
+            forward(2, health(Verdict::Passing)),
+            forward(3, health(Verdict::Failing)),
+            forward(4, What::VisitorRefused {}),
+            forward(5, granted(20101)),
+        ]);
+        assert_eq!(counts(&c), [(5, 1), (4, 1), (3, 1), (2, 1), (1, 1)]);
     }
 
     #[test]
