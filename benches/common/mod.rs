@@ -11,6 +11,7 @@ pub mod machine;
 pub mod measure;
 pub mod ours;
 pub mod report;
+pub mod screen;
 pub mod service;
 pub mod sshd;
 pub mod swarm;

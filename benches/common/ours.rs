@@ -20,6 +20,8 @@ pub struct Ours {
     first_port: u16,
     /// Public lines of the hosts' keys.
     keys: Vec<String>,
+    /// Public line of the operator ops.
+    operator: String,
     daemon: Option<Guard>,
 }
 
@@ -34,7 +36,8 @@ impl Ours {
         let count = hosts.checked_mul(size.ports_each).ok_or("too many ports")?;
         let first_port = free_ports(count)?;
         make_key(&dir.path().join("ssh_host_ed25519_key"))?;
-        let mut me = Self { dir, size, ssh_port, first_port, keys: Vec::new(), daemon: None };
+        let mut me = Self { dir, size, ssh_port, first_port, keys: Vec::new(), operator: String::new(), daemon: None };
+        me.operator = make_key(&me.operator_key())?;
         me.keys = (0..size.hosts).map(|host| make_key(&me.key(host))).collect::<Res<_>>()?;
         me.configure(settings)?;
         me.run()?;
@@ -78,6 +81,7 @@ impl Ours {
                 more.join("\n")
             );
         }
+        let _ = writeln!(text, "[operators.ops]\nrole = \"admin\"\nkeys = [\"{}\"]", self.operator);
         text
     }
 
@@ -115,6 +119,11 @@ impl Ours {
     /// The daemon's process id; 0 when it does not run.
     pub fn pid(&self) -> u32 {
         self.daemon.as_ref().map_or(0, Guard::id)
+    }
+
+    /// The private key of the operator ops.
+    pub fn operator_key(&self) -> PathBuf {
+        self.dir.path().join("ops")
     }
 
     /// Its folder.

@@ -2,10 +2,10 @@
 
 use super::common::measure::{Cpu, pss};
 use super::common::ours::Ours;
+use super::common::screen::Screen;
 use super::common::swarm::{Swarm, hosts};
 use super::common::{Res, SOON, Server, Size, at, eventually};
 use super::rows::{LIMIT, THREADS};
-use super::screen::Screen;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};

@@ -17,7 +17,6 @@ mod common;
 
 mod hold;
 mod rows;
-mod screen;
 
 use clap::{Parser, Subcommand};
 use common::machine::Machine;
