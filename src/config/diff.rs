@@ -1,7 +1,7 @@
 //! What a reload changes, so that tunnels it does not touch stay up.
 
 use super::schema::{Config, Host, HostKey, Operator, Team};
-use crate::model::{BindPolicy, HostName, OperatorName, Port, PortRange, Role, TeamName};
+use crate::model::{BindPolicy, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct HostChange {
     pub keys_removed: Vec<String>,
     /// Fingerprints of new keys.
     pub keys_added: Vec<String>,
+    /// Keys that expire at another time, or not at all, now.
+    pub expiries_changed: Vec<(String, Option<Time>)>,
     /// Fixed ports it no longer has, with the service's name.
     pub ports_removed: Vec<(String, Port)>,
     /// New fixed ports.
@@ -82,6 +84,8 @@ pub struct OperatorChange {
     pub keys_removed: Vec<String>,
     /// Fingerprints of new keys.
     pub keys_added: Vec<String>,
+    /// Keys that expire at another time, or not at all, now.
+    pub expiries_changed: Vec<(String, Option<Time>)>,
     /// From which role to which.
     pub role: Option<(Role, Role)>,
     /// Teams before and now.
@@ -121,6 +125,21 @@ fn cloned<'a, T: Ord + Clone + 'a>(
 
 fn keys_missing_in(of: &[HostKey], other: &[HostKey]) -> Vec<String> {
     cloned(of.iter().map(|k| &k.fingerprint), other.iter().map(|k| &k.fingerprint))
+}
+
+/// Keys that both have and that expire at another time now.
+fn expiries_changed(of: &[HostKey], other: &[HostKey]) -> Vec<(String, Option<Time>)> {
+    let same = |k: &&HostKey| other.iter().any(|o| o.fingerprint == k.fingerprint && o.expires != k.expires);
+    of.iter().filter(same).map(|k| (k.fingerprint.clone(), k.expires)).collect()
+}
+
+fn tell_expiries(whose: &str, changed: &[(String, Option<Time>)], out: &mut Vec<String>) {
+    for (key, at) in changed {
+        out.push(match at {
+            Some(at) => format!("{whose}: key {key} expires at {}", at.format("%Y-%m-%d %H:%M:%SZ")),
+            None => format!("{whose}: key {key} does not expire any more"),
+        });
+    }
 }
 
 fn changed<T: PartialEq + Clone>(a: &T, b: &T) -> Option<(T, T)> {
@@ -220,6 +239,7 @@ impl HostChange {
             team: changed(&a.team, &b.team),
             keys_removed: keys_missing_in(&a.keys, &b.keys),
             keys_added: keys_missing_in(&b.keys, &a.keys),
+            expiries_changed: expiries_changed(&b.keys, &a.keys),
             ports_removed: only(a, b),
             ports_added: only(b, a),
             checks_changed: ports(a).intersection(&ports(b)).copied().filter(stays_otherwise).collect(),
@@ -234,6 +254,7 @@ impl HostChange {
             team: None,
             keys_removed: Vec::new(),
             keys_added: Vec::new(),
+            expiries_changed: Vec::new(),
             ports_removed: Vec::new(),
             ports_added: Vec::new(),
             checks_changed: Vec::new(),
@@ -246,6 +267,7 @@ impl HostChange {
         out.extend(self.team.iter().map(|(a, b)| format!("host {host} moved from team {a} to team {b}")));
         out.extend(self.keys_removed.iter().map(|k| format!("host {host}: key {k} removed")));
         out.extend(self.keys_added.iter().map(|k| format!("host {host}: key {k} added")));
+        tell_expiries(&format!("host {host}"), &self.expiries_changed, out);
         out.extend(self.ports_removed.iter().map(|(s, p)| format!("host {host}: port {p} ({s}) removed")));
         out.extend(self.ports_added.iter().map(|(s, p)| format!("host {host}: port {p} ({s}) added")));
         out.extend(self.checks_changed.iter().map(|p| format!("host {host}: name or check of port {p} changed")));
@@ -302,12 +324,14 @@ impl OperatorChange {
             operator: operator.clone(),
             keys_removed: keys_missing_in(&a.keys, &b.keys),
             keys_added: keys_missing_in(&b.keys, &a.keys),
+            expiries_changed: expiries_changed(&b.keys, &a.keys),
             role: changed(&a.role, &b.role),
             teams: changed(&teams(a), &teams(b)),
             unix_user: changed(&a.unix_user, &b.unix_user),
         };
         let same = change.keys_removed.is_empty()
             && change.keys_added.is_empty()
+            && change.expiries_changed.is_empty()
             && change.role.is_none()
             && change.teams.is_none()
             && change.unix_user.is_none();
@@ -320,6 +344,7 @@ impl OperatorChange {
         let user = |u: &Option<String>| u.clone().unwrap_or_else(|| "none".to_owned());
         out.extend(self.keys_removed.iter().map(|k| format!("operator {operator}: key {k} removed")));
         out.extend(self.keys_added.iter().map(|k| format!("operator {operator}: key {k} added")));
+        tell_expiries(&format!("operator {operator}"), &self.expiries_changed, out);
         out.extend(self.role.iter().map(|(a, b)| format!("operator {operator}: role {a} → {b}")));
         out.extend(self.teams.iter().map(|(a, b)| format!("operator {operator}: teams {} → {}", teams(a), teams(b))));
         out.extend(

@@ -4,9 +4,9 @@ use super::people;
 use super::problem::{Complaint, ConfigError, Report};
 use super::reader;
 use super::rules::People;
-use super::schema::{Config, Host};
+use super::schema::{Config, Host, Operator};
 use super::sections;
-use crate::model::HostName;
+use crate::model::{HostName, OperatorName};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -79,6 +79,12 @@ impl Config {
                 .iter()
                 .flat_map(|(name, h)| h.services.iter().map(|(s, x)| (x.port, (name.clone(), s.clone()))))
                 .collect();
+            let of_hosts = hosts.values().flat_map(|h: &Host| &h.keys);
+            let operators: BTreeMap<OperatorName, Operator> =
+                operators.into_iter().map(|(name, o)| (name, o.finish())).collect();
+            let of_operators = operators.values().flat_map(|o| &o.keys);
+            let expiries =
+                of_hosts.chain(of_operators).filter_map(|k| Some((k.fingerprint.clone(), k.expires?))).collect();
             Self {
                 path: absolute,
                 read_at: crate::model::now(),
@@ -93,8 +99,9 @@ impl Config {
                 health,
                 teams: teams.into_iter().map(|(name, t)| (name, t.team)).collect(),
                 hosts,
-                operators: operators.into_iter().map(|(name, o)| (name, o.finish())).collect(),
+                operators,
                 keys,
+                expiries,
                 fixed_ports,
             }
         };

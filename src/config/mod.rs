@@ -3,6 +3,7 @@
 
 mod cipher;
 mod diff;
+mod expiry;
 pub mod host_keys;
 pub mod keys;
 mod load;

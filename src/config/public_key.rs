@@ -22,6 +22,7 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
     if line.trim().contains(['\n', '\r']) {
         return Err(Complaint::new("more than one line", "write one string for each key: keys = [\"…\", \"…\"]"));
     }
+    let (expires, line) = super::expiry::split(line)?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let Some(algorithm) = words.first().copied() else {
         return Err(Complaint::new("an empty string is not a key", WANTED));
@@ -30,7 +31,7 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
         if words.iter().skip(1).any(|w| looks_like_algorithm(w)) {
             return Err(Complaint::new(
                 format!("options before a key ({algorithm:?}) are not supported"),
-                "write the key alone, from its type on; what the key may do is set by team, ports and role",
+                "write the key alone, from its type on, with nothing but expiry-time before it; what the key may do is set by team, ports and role",
             ));
         }
         return Err(Complaint::new("this is not an OpenSSH public key", WANTED));
@@ -77,5 +78,6 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
         fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
         algorithm: algorithm.to_owned(),
         comment: crate::model::clean_line(&comment),
+        expires,
     })
 }

@@ -41,6 +41,8 @@ pub struct Config {
     pub operators: BTreeMap<OperatorName, Operator>,
     /// Whose each key is, by fingerprint (`SHA256:…`).
     pub keys: HashMap<String, Principal>,
+    /// When keys expire, by fingerprint; those that do.
+    pub expiries: HashMap<String, Time>,
     /// Whose each fixed port is, and the service's name.
     pub fixed_ports: HashMap<Port, (HostName, String)>,
 }
@@ -203,6 +205,8 @@ pub struct HostKey {
     pub algorithm: String,
     /// The comment at the line's end.
     pub comment: String,
+    /// `expiry-time` before it: from then on it signs nobody in.
+    pub expires: Option<Time>,
 }
 
 /// A fixed port of a host.

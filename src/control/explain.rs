@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::protocol::{ApiError, ErrorCode, Explanation, Identity};
 use crate::config::Principal;
-use crate::model::HostName;
+use crate::model::{HostName, now};
 use crate::tunnels::Decision;
 
 impl Desk {
@@ -51,6 +51,9 @@ impl Desk {
             config.teams.get(&h.team).map(|t| t.ports.iter().map(ToString::to_string).collect()).unwrap_or_default();
         steps.push(format!("host {host} is of team {} (ports {})", h.team, ranges.join(", ")));
         if let Err(why) = self.registry.open_for_business() {
+            return Ok(Explanation { allowed: false, port: None, rule: why, steps });
+        }
+        if let Some(why) = fingerprint.as_deref().and_then(|f| config.expired(f, now())) {
             return Ok(Explanation { allowed: false, port: None, rule: why, steps });
         }
         let port = port.unwrap_or(0);

@@ -3,7 +3,7 @@
 use super::client::Client;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Principal;
-use crate::model::clean;
+use crate::model::{clean, now};
 use russh::keys::{Algorithm, HashAlg};
 
 impl Client {
@@ -31,7 +31,7 @@ impl Client {
             }
             Principal::Operator(_) => self.shared.registry.blocked_key(&fingerprint),
         };
-        if let Some(rule) = block {
+        if let Some(rule) = block.or_else(|| config.expired(&fingerprint, now())) {
             return Err(Box::new((rule, context)));
         }
         self.shared.registry.open_for_business().map_err(|rule| Box::new((rule, context)))?;

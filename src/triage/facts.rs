@@ -31,6 +31,8 @@ pub struct Picture<'a> {
     pub audit_failure: Option<(&'a str, Time)>,
     /// That the bastion does not keep up.
     pub overload: Option<&'a Overload>,
+    /// Keys that expire within [`KEY_WARNING`], or have expired.
+    pub expiring: Vec<Expiring>,
     /// Tunnels and leases that are not up.
     pub tunnels: Vec<&'a TunnelView>,
     /// Tunnels and leases in all.
@@ -44,6 +46,22 @@ pub struct Picture<'a> {
     /// The team of a host, if it may be seen.
     pub team_of: &'a dyn Fn(&HostName) -> Option<TeamName>,
 }
+
+/// A key that expires soon, or has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiring {
+    /// Whose: a host's or an operator's name.
+    pub name: String,
+    /// The host and its team, where it is a host's.
+    pub host: Option<(HostName, TeamName)>,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// When.
+    pub at: Time,
+}
+
+/// So long before a key expires it is told.
+pub const KEY_WARNING: TimeDelta = TimeDelta::days(14);
 
 /// A host that something is amiss with.
 pub struct HostFacts<'a> {
@@ -130,6 +148,8 @@ pub struct Facts<'a> {
     pub audit_failure: Option<(&'a str, Time)>,
     /// That the bastion does not keep up.
     pub overload: Option<&'a Overload>,
+    /// Keys that expire soon, or have expired.
+    pub expiring: Vec<Expiring>,
     /// Tunnels and leases in all, up or not.
     pub total: usize,
     /// Hosts that something is amiss with.
@@ -152,6 +172,7 @@ impl<'a> Facts<'a> {
             ran_before: p.ran_before,
             audit_failure: p.audit_failure,
             overload: p.overload,
+            expiring: p.expiring.clone(),
             total: p.total,
             hosts: BTreeMap::new(),
             teams: p.teams.clone(),

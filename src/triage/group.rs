@@ -34,6 +34,7 @@ impl Group {
             self.hosts.insert(h.name.clone());
             self.teams.insert(h.team.clone());
         }
+        self.hosts.extend(seen.host.clone());
         self.teams.extend(seen.team.clone());
         for r in rows {
             self.visitors_cut += r.obituary.as_ref().filter(|_| !r.state.is_live()).map_or(0, |o| o.visitors_cut);

@@ -1,7 +1,7 @@
 //! Triage: what is wrong, grouped by probable cause, worked out in the daemon so that console, command line and whoever
 //! else asks see the same. Facts first, then rules over the facts (a table), then groups.
 //!
-//! Nothing here is kept up to date while nobody looks, and nothing is on the way of a byte.
+//! Nothing here is on the way of a byte.
 
 mod facts;
 mod group;
@@ -12,7 +12,7 @@ mod watch;
 #[cfg(test)]
 mod rule_tests;
 
-pub use facts::{Facts, HostFacts, LostNetwork, Picture, is_silence};
+pub use facts::{Expiring, Facts, HostFacts, KEY_WARNING, LostNetwork, Picture, is_silence};
 pub use group::{alarms, incidents};
 pub use rules::Seen;
 pub use table::{Find, Next, RULES, Rule};

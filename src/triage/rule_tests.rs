@@ -109,6 +109,7 @@ struct World {
     troubles: Troubles,
     mutes: Vec<Mute>,
     overload: Option<Overload>,
+    expiring: Vec<facts::Expiring>,
 }
 
 impl World {
@@ -124,6 +125,7 @@ impl World {
             troubles: Troubles::default(),
             mutes: vec![],
             overload: None,
+            expiring: vec![],
         }
     }
 
@@ -136,6 +138,7 @@ impl World {
                 started: self.started,
                 ran_before: self.ran_before,
                 overload: self.overload.as_ref(),
+                expiring: self.expiring.clone(),
                 audit_failure: self.audit_failure.map(|f| (f, ago(5))),
                 tunnels: self.tunnels.iter().filter(|t| t.state != TunnelState::Up).collect(),
                 total: self.tunnels.len(),
@@ -500,4 +503,32 @@ fn a_bastion_that_does_not_keep_up_says_by_how_much_and_is_looked_at_again() {
     w.overload = Some(Overload { late: 1, worst: seconds(3.2), unaccepted: 7, ..o });
     let i = w.only("bastion-overloaded");
     assert!(i.evidence.contains("3.2 s late") && i.evidence.contains("could not be accepted ×7"), "{}", i.evidence);
+}
+
+#[test]
+fn keys_that_expire_are_told_two_weeks_before_and_when_they_have() {
+    let mut w = World::of(vec![]);
+    let key = |host: &str, left: TimeDelta| facts::Expiring {
+        name: host.to_owned(),
+        host: Some((name(host), "pay".parse().unwrap())),
+        fingerprint: "SHA256:x".to_owned(),
+        at: t0() + left,
+    };
+    let (days, hours) = (TimeDelta::days, TimeDelta::hours);
+    for (left, words) in [
+        (days(9), "expires at 2026-03-13 14:00:00Z, in 9 days"),
+        (hours(30), "in 30 hours"),
+        (hours(-1), "expired at 2026-03-04 13:00:00Z: it signs in no more"),
+    ] {
+        w.expiring = vec![key("pay-01", left)];
+        let i = w.only("key-expires");
+        assert!(i.evidence.contains(words), "{}", i.evidence);
+        assert_eq!((i.what.as_str(), i.since, i.tunnels, i.hosts), ("pay-01", t0() + left - days(14), 0, 1));
+    }
+    // A host that dials in vain with it is down for it.
+    w.tunnels = vec![down(20_101, "pay-01", ClientDisconnect, 60)];
+    let rule = "the key SHA256:x of host pay-01 expired at 2026-03-04 13:00:00Z (expiry-time in /etc/portreeve.toml)";
+    w.troubles.refused(&name("pay-01"), rule, None, ago(30));
+    let causes: Vec<String> = w.found().into_iter().map(|i| i.cause).collect();
+    assert_eq!(causes, ["refused-key-expired", "key-expires"]);
 }

@@ -1,7 +1,7 @@
 //! What the rules see: each looks at the facts and says what it has seen in a sentence; it knows nothing of the others.
 
-use super::facts::{Facts, HostFacts, is_silence};
-use crate::model::{LinkLayer, Port, Severity, TeamName, Time, TunnelState, TunnelView};
+use super::facts::{Expiring, Facts, HostFacts, KEY_WARNING, is_silence};
+use crate::model::{HostName, LinkLayer, Port, Severity, TeamName, Time, TunnelState, TunnelView};
 use chrono::TimeDelta;
 
 /// For so long a restart of the bastion explains what is not back.
@@ -22,6 +22,8 @@ pub struct Seen {
     pub severity: Option<Severity>,
     /// The ports concerned, if otherwise than the host's that are not up.
     pub ports: Option<Vec<Port>>,
+    /// The host concerned, where the rule is not about hosts.
+    pub host: Option<HostName>,
     /// The team concerned, where there is no host.
     pub team: Option<TeamName>,
     /// What is blocked, where that is the cause.
@@ -33,7 +35,18 @@ pub struct Seen {
 impl Seen {
     fn new(what: &str, since: Time, evidence: String) -> Self {
         let (group, what) = (what.to_owned(), what.to_owned());
-        Self { group, what, since, evidence, severity: None, ports: None, team: None, target: None, asked: None }
+        Self {
+            group,
+            what,
+            since,
+            evidence,
+            severity: None,
+            ports: None,
+            host: None,
+            team: None,
+            target: None,
+            asked: None,
+        }
     }
 }
 
@@ -41,6 +54,7 @@ impl Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     Revoked,
+    Expired,
     Held,
     Full,
     Policy,
@@ -52,6 +66,8 @@ impl Reason {
         let any = |words: &[&str]| words.iter().any(|w| rule.contains(w));
         if any(&["was revoked by"]) {
             Self::Revoked
+        } else if any(&[" expired at "]) {
+            Self::Expired
         } else if any(&["held by host", "held by this host's own session", "by another program of the bastion"]) {
             Self::Held
         } else if any(&["has no free port left"]) {
@@ -80,6 +96,28 @@ pub(super) fn overloaded(f: &Facts<'_>) -> Vec<Seen> {
         .then(|| format!("connections could not be accepted ×{}: no descriptors or memory left", o.unaccepted));
     let evidence: Vec<String> = late.into_iter().chain(closed).collect();
     vec![Seen::new("the bastion", o.since, evidence.join("; "))]
+}
+
+pub(super) fn expires(f: &Facts<'_>) -> Vec<Seen> {
+    let seen = |x: &Expiring| {
+        let when = x.at.format("%Y-%m-%d %H:%M:%SZ");
+        let left = x.at - f.now;
+        let what = match left {
+            _ if left <= TimeDelta::zero() => {
+                format!("expired at {when}: it signs in no more, a session that stands stays")
+            }
+            _ if left < TimeDelta::days(2) => format!("expires at {when}, in {} hours", left.num_hours()),
+            _ => format!("expires at {when}, in {} days", left.num_days()),
+        };
+        let mut seen = Seen::new(&x.name, x.at - KEY_WARNING, format!("its key {} {what}", x.fingerprint));
+        seen.ports = Some(vec![]);
+        if let Some((host, team)) = &x.host {
+            seen.team = Some(team.clone());
+            seen.host = Some(host.clone());
+        }
+        seen
+    };
+    f.expiring.iter().map(seen).collect()
 }
 
 pub(super) fn unknown_key(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {

@@ -3,8 +3,8 @@
 
 use super::facts::{Facts, HostFacts};
 use super::rules::{
-    Reason, Seen, absent, exhausted, gone, journal_failed, network_lost, not_requested, overloaded, refused, restarted,
-    restarts, service, silent, unknown_key,
+    Reason, Seen, absent, exhausted, expires, gone, journal_failed, network_lost, not_requested, overloaded, refused,
+    restarted, restarts, service, silent, unknown_key,
 };
 use crate::model::{LinkLayer, Severity, TunnelView};
 
@@ -111,6 +111,21 @@ pub const RULES: &[Rule] = &[
         next: &[
             open("the tunnel: who blocked it, and why"),
             next("u", "lift the block", "portreeve restore {target}"),
+            SIGN_INS,
+        ],
+    },
+    Rule {
+        cause: "refused-key-expired",
+        severity: Severity::Down,
+        likely: "redials, key expired",
+        find: Find::Host(|f, h| refused(f, h, Reason::Expired)),
+        many: "{hosts} redial with keys that have expired: {names}",
+        next: &[
+            next(
+                ":reload",
+                "put the host's new key into [hosts.{host}] keys, or a later expiry-time before this one, then reload",
+                "portreeve reload",
+            ),
             SIGN_INS,
         ],
     },
@@ -251,6 +266,18 @@ pub const RULES: &[Rule] = &[
             },
             next(":release", "if it is not wanted any more", "portreeve release {port}"),
         ],
+    },
+    Rule {
+        cause: "key-expires",
+        severity: Severity::Warning,
+        likely: "key expires soon, or has",
+        find: Find::Bastion(expires),
+        many: "{hosts} have keys that expire soon or have expired: {names}",
+        next: &[next(
+            ":reload",
+            "put a new key beside it, have the host use it, then take the old one out and reload",
+            "portreeve reload",
+        )],
     },
     Rule {
         cause: "range-exhausted",

@@ -1,8 +1,9 @@
 //! Incidents as of now, for whoever asks: worked out anew when something changed, and for those who watch at most once a
 //! second.
 
-use super::facts::{Facts, Picture};
+use super::facts::{Expiring, Facts, KEY_WARNING, Picture};
 use super::group::incidents;
+use crate::config::{Config, Principal};
 use crate::model::{HostName, Incident, Mute, Revision, SessionView, TeamName, Time, now};
 use crate::tunnels::{Board, Overload, Registry, Troubles};
 use std::collections::HashMap;
@@ -13,6 +14,28 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Kept for so many different scopes.
 const SCOPES: usize = 64;
+
+/// Keys of those who may be seen that expire soon or have expired.
+fn expiring(config: &Config, scope: &Scope, now: Time) -> Vec<Expiring> {
+    let soon = config.expiries.iter().filter(|(_, at)| **at - KEY_WARNING <= now);
+    let mut all: Vec<Expiring> = soon
+        .filter_map(|(fingerprint, at)| {
+            let (name, host) = match config.keys.get(fingerprint)? {
+                Principal::Host(h) => (h.to_string(), Some((h.clone(), config.hosts.get(h)?.team.clone()))),
+                Principal::Operator(o) => (o.to_string(), None),
+            };
+            let seen = scope.as_ref().is_none_or(|s| host.as_ref().is_some_and(|(_, team)| s.contains(team)));
+            seen.then(|| Expiring { name, host, fingerprint: fingerprint.clone(), at: *at })
+        })
+        .collect();
+    all.sort_by(|a, b| (a.at, &a.fingerprint).cmp(&(b.at, &b.fingerprint)));
+    all
+}
+
+/// When the next key begins to be told of, or expires.
+fn next_expiry(config: &Config, now: Time) -> Option<Time> {
+    config.expiries.values().flat_map(|at| [*at - KEY_WARNING, *at]).filter(|t| *t > now).min()
+}
 
 /// Whose incidents: of these teams, or of all.
 pub type Scope = Option<Vec<TeamName>>;
@@ -80,6 +103,7 @@ impl Triage {
             started: registry.started,
             ran_before: registry.ran_before,
             overload: of.4.as_ref(),
+            expiring: expiring(&config, scope, now),
             audit_failure: of.2.as_deref().zip(self.unaudited),
             tunnels: board.tunnels_not_up().filter(|t| sees(&t.lease.team)).collect(),
             total,
@@ -89,6 +113,7 @@ impl Triage {
             team_of: &team_of,
         });
         let (found, due) = incidents(&facts, &of.3);
+        let due = due.into_iter().chain(next_expiry(&config, now)).min();
         let known = match self.scopes.get(scope) {
             Some(kept) if *kept.known.incidents == *found => kept.known.clone(),
             _ => {

@@ -401,3 +401,40 @@ fn a_bastion_that_stood_still_says_so() {
     c.keys("q");
     assert_eq!(c.wait_exit(), 0);
 }
+
+#[test]
+fn a_key_that_expires_is_told_before_and_a_host_that_comes_with_it_after_is_refused_for_it() {
+    let b = two_hosts().start();
+    let port = b.port("pay", 0);
+    let mut ssh = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
+    let mut c = console(&b);
+    c.until_text("all well");
+    let host = |key: &str| format!("[hosts.pay-01]\nteam = \"pay\"\nkeys = [\"{key}");
+    let in_days = |days: i64| {
+        let at = chrono::Utc::now() + chrono::TimeDelta::days(days);
+        host(&format!("expiry-time=\\\"{}\\\" ssh-ed25519", at.format("%Y%m%d%H%M%SZ")))
+    };
+    let reload = || assert!(b.cli(&["reload", "-y"]).status.success());
+    // Soon.
+    let soon = in_days(9);
+    b.rewrite(|t| t.replace(&host("ssh-ed25519"), &soon));
+    reload();
+    let i = wait_cause(&b, "key-expires", |i| i["what"] == "pay-01");
+    assert!(evidence(&i).contains(&b.fingerprint("pay-01")) && evidence(&i).contains("in 8 days"), "{i}");
+    c.until_line(&["warning", "pay-01", "key expires soon"]);
+    assert!(b.tunnel(port).is_some_and(|t| t["state"] == "up"), "what stands stays");
+    // Over: what stands stays, what comes is refused.
+    b.rewrite(|t| t.replace(&soon, &in_days(-1)));
+    reload();
+    wait_cause(&b, "key-expires", |i| evidence(i).contains("signs in no more"));
+    assert!(b.tunnel(port).is_some_and(|t| t["state"] == "up"));
+    let explained = b.cli(&["explain", &b.fingerprint("pay-01")]);
+    assert!(!explained.status.success() && String::from_utf8_lossy(&explained.stdout).contains("expired at"));
+    ssh.kill9();
+    redial(2, || b.ssh("pay-01").forward(port, echo()).start());
+    let i = wait_cause(&b, "refused-key-expired", |i| evidence(i).contains("×2"));
+    assert!(evidence(&i).contains("expired at"), "{i}");
+    c.until_line(&["down", "pay-01", "redials, key expired"]);
+    c.keys("q");
+    assert_eq!(c.wait_exit(), 0);
+}

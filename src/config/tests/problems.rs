@@ -262,6 +262,8 @@ fn keys_that_may_not_sign_in() {
         ("ssh-ed25519-cert-v01@openssh.com AAAA x", "a certificate", ".pub"),
         ("restrict,from=\\\"10.0.0.1\\\" @PAY_DB", "options before a key", "write the key alone"),
         ("from=\\\"10.0.0.0/8, x\\\" @PAY_DB", "options before a key", "write the key alone"),
+        ("expiry-time=\\\"soon\\\" @PAY_DB", "no time for expiry-time", "YYYYMMDD"),
+        ("expiry-time=\\\"20270101\\\",restrict @PAY_DB", "options beside expiry-time", "by team, ports and role"),
         ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO5Ii7KVi6U8TEV", "cannot be read", "cut short"),
         ("ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIO5Ii7KVi6U8TEV+fCgsoDeHx5tnIPQrV2zzCTZVAoYt", "cannot be read", "cut short"),
         ("ssh-ed25519", "nothing follows", ".pub"),
