@@ -69,7 +69,8 @@ impl Ours {
         for name in ["bastion", "log", "relay", "health", "audit"] {
             section(name, "");
         }
-        let last = self.port(self.size.hosts - 1, self.size.ports_each - 1);
+        // A range that is full would be an incident.
+        let last = self.port(self.size.hosts - 1, self.size.ports_each - 1) + 8;
         section("teams.bench", &format!("ports = \"{}-{last}\"", self.first_port));
         let more: Vec<&str> = settings.iter().filter(|(s, _)| *s == "hosts").map(|(_, line)| *line).collect();
         for (host, key) in self.keys.iter().enumerate() {

@@ -222,7 +222,7 @@ fn keys(ours: &Ours, plan: &Plan, done: &mut dyn FnMut(Row)) -> Res<()> {
         screen.press("/")?;
         screen
             .wait("the filter's line", |s| s.contents().lines().any(|l| l.trim_end() == "/" || l.starts_with("/ ")))?;
-        let mut typed = "/".to_owned();
+        let mut typed = "/ ".to_owned();
         for letter in words[n % words.len()].chars() {
             typed.push(letter);
             let began = Instant::now();
