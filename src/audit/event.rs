@@ -237,6 +237,15 @@ pub enum What {
     /// A lease ended.
     #[serde(rename = "lease.released")]
     LeaseReleased {},
+    /// An operator keeps a port free for a time.
+    #[serde(rename = "port.reserved")]
+    PortReserved {
+        /// Until when.
+        until: Time,
+    },
+    /// A reservation ended, by itself or by an operator.
+    #[serde(rename = "port.unreserved")]
+    PortUnreserved {},
     /// An operator asked a host to redial; written when it is dropped, and again with the result.
     #[serde(rename = "operator.reconnect")]
     Reconnect {
@@ -387,6 +396,8 @@ impl Event {
             What::LeaseGranted { .. } => "lease.granted",
             What::LeaseMoved { .. } => "lease.moved",
             What::LeaseReleased {} => "lease.released",
+            What::PortReserved { .. } => "port.reserved",
+            What::PortUnreserved {} => "port.unreserved",
             What::Reconnect { .. } => "operator.reconnect",
             What::Revoke { .. } => "operator.revoke",
             What::Revoked { .. } => "operator.revoked",

@@ -32,7 +32,7 @@ pub use error::AuditError;
 pub use event::{Actor, Context, Event, Outcome, Record, What};
 pub use journal::{Journal, RECENT, WAITING_MAX, WAITING_UNHEALTHY};
 pub use origin::Origin;
-pub use query::{AuditQuery, Clock, event_matches, moment};
+pub use query::{AuditQuery, Clock, event_matches, moment, moment_ahead};
 pub use search::{Found, Progress, query_dir, search_dir};
 pub use verify::{Break, Torn, VerifyReport, verify};
 pub use watch::ChainStatus;

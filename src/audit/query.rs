@@ -160,6 +160,30 @@ pub fn moment(text: &str, now: Time, clock: Clock) -> Option<Time> {
         .and_then(at)
 }
 
+/// A moment to come: `2days` (from now on), `tomorrow`, or what [`moment`] knows that is not past.
+#[must_use]
+pub fn moment_ahead(text: &str, now: Time, clock: Clock) -> Option<Time> {
+    if let Ok(time) = humantime::parse_duration(text) {
+        return now.checked_add_signed(chrono::TimeDelta::from_std(time).ok()?);
+    }
+    let at = match text {
+        "tomorrow" => {
+            let today = moment("today", now, clock)?;
+            // Past the end of the day, however long it is, and then its beginning.
+            moment(&day_of(today + chrono::TimeDelta::hours(36), clock).to_string(), now, clock)
+        }
+        _ => moment(text, now, clock),
+    };
+    at.filter(|t| *t > now)
+}
+
+fn day_of(t: Time, clock: Clock) -> NaiveDate {
+    match clock {
+        Clock::Utc => t.date_naive(),
+        Clock::Local => t.with_timezone(&Local).date_naive(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +207,14 @@ mod tests {
         }
         assert_eq!(moment("whenever", now, Clock::Utc), None);
         assert_eq!(moment("9999999999999days", now, Clock::Utc), None);
+        for (text, want) in [
+            ("2days", Some("2026-11-23T14:02:11Z")),
+            ("tomorrow", Some("2026-11-22T00:00:00Z")),
+            ("2026-12-01", Some("2026-12-01T00:00:00Z")),
+            ("2026-11-20", None),
+        ] {
+            assert_eq!(moment_ahead(text, now, Clock::Utc), want.map(|w| w.parse().unwrap()), "{text}");
+        }
         let today = moment("today", now, Clock::Local).unwrap().with_timezone(&Local);
         assert_eq!(today.time(), NaiveTime::MIN, "days of this machine's zone");
     }

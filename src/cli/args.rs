@@ -1,7 +1,7 @@
 //! The command line, declared. Help, man pages and the verbs of `ssh ops@bastion VERB` derive from it.
 
 use super::exit::EXIT_CODES;
-use crate::audit::{AuditQuery, Clock, Origin, Outcome, moment};
+use crate::audit::{AuditQuery, Clock, Origin, Outcome, moment, moment_ahead};
 use crate::control::actions::action;
 use crate::control::howto::Format;
 use crate::model::{BlockTarget, HostName, Port, Seq, SessionId, TeamName, Time, VisitorId};
@@ -127,7 +127,8 @@ pub enum Verb {
     },
     /// Each team's ranges: who holds what, what is free
     ///
-    /// With --json: an array of {team, ranges, size, leased, free, next_free, leases}
+    /// Reserved ports and, where the leases of the last weeks carry it, when the range is full. With --json: an array of
+    /// {team, ranges, size, leased, free, next_free, used_percent, forecast, reserved, leases}
     Ports {
         /// Only this team
         team: Option<TeamName>,
@@ -237,6 +238,21 @@ pub enum Verb {
         /// Why
         #[arg(long)]
         reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("reserve"), long_about = long_help("reserve"))]
+    /// See the table of actions.
+    Reserve {
+        /// A port that nobody has
+        port: Port,
+        /// Until then, within 366 days: 2days, 2026-12-01, 2026-12-01T18:00:00Z (days and hours of UTC)
+        #[arg(long, value_name = "WHEN", value_parser = ahead)]
+        until: Time,
+        /// Why: who needs a port will want to know
+        #[arg(long)]
+        reason: String,
         /// Confirmation.
         #[command(flatten)]
         yes: Yes,
@@ -466,6 +482,12 @@ fn outcome(s: &str) -> Result<Outcome, String> {
         "failure" => Ok(Outcome::Failure),
         _ => Err("write success, refused or failure".to_owned()),
     }
+}
+
+/// A moment to come; days and hours are UTC's.
+fn ahead(s: &str) -> Result<Time, String> {
+    moment_ahead(s, crate::model::now(), Clock::Utc)
+        .ok_or_else(|| format!("{s:?} is not a time to come: write 2days, 2026-12-01 or 2026-12-01T18:00:00Z (UTC)"))
 }
 
 /// A moment; days and hours are UTC's.

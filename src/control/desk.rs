@@ -177,6 +177,7 @@ impl Desk {
             }
             Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
             Request::HowTo { of } => self.howto(&who, &of).map(|h| Reply::HowTo(Box::new(h))),
+            Request::Rehearse(action) => Ok(Reply::Explained(self.rehearse(&who, &action))),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
             Request::Audit(query) => self.audit(&who, *query).await,
             Request::Search { query, slice_ms } => self.search(&who, *query, slice_ms).await,
@@ -243,6 +244,7 @@ impl Desk {
             Action::Assign { host, port, service, reason } => r.assign(by, &host, port, service, reason).await,
             Action::Move { from, to, reason } => r.move_lease(by, from, to, reason).await,
             Action::Release { port, reason } => r.release(by, port, reason).await,
+            Action::Reserve { port, until, reason } => r.reserve(by, port, until, reason).await,
             Action::CutVisitor { visitor } => r.cut_visitor(by, visitor).await,
             Action::Disconnect { session } => r.disconnect(by, session).await,
             Action::Mute { incident, for_s, reason } => self.mute(by, &who, (incident, for_s, &reason), context).await,
@@ -288,7 +290,7 @@ impl Desk {
     }
 
     /// Operators are closed out by admins only; anybody may close their own sessions.
-    fn not_above(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
+    pub(super) fn not_above(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
         let whose = match action {
             Action::Revoke { target: BlockTarget::Key(f), .. } | Action::Restore { target: BlockTarget::Key(f) } => {
                 match self.registry.config().keys.get(f) {
@@ -327,13 +329,15 @@ impl Desk {
     }
 
     /// The team an action concerns, and what the audit says of its target.
-    fn subject(&self, who: &Identity, action: &Action) -> (Option<TeamName>, Context) {
+    pub(super) fn subject(&self, who: &Identity, action: &Action) -> (Option<TeamName>, Context) {
         let config = self.registry.config();
         let of = |t: &BlockTarget| self.registry.target_context(&config, t);
         let context = match action {
             Action::Reconnect { host, .. } | Action::Assign { host, .. } => of(&BlockTarget::Host(host.clone())),
             Action::Revoke { target, .. } | Action::Restore { target } => of(target),
-            Action::Move { from: port, .. } | Action::Release { port, .. } => of(&BlockTarget::Port(*port)),
+            Action::Move { from: port, .. } | Action::Release { port, .. } | Action::Reserve { port, .. } => {
+                of(&BlockTarget::Port(*port))
+            }
             Action::CutVisitor { visitor } => {
                 self.registry.find_visitor(*visitor).map(|(t, _)| t.context()).unwrap_or_default()
             }

@@ -1,10 +1,11 @@
 //! "Would it be allowed, and by which rule?"
 
+use super::authz;
 use super::desk::Desk;
-use super::protocol::{ApiError, ErrorCode, Explanation, Identity};
+use super::protocol::{Action, ApiError, ErrorCode, Explanation, Identity};
 use crate::config::Principal;
-use crate::model::{HostName, now};
-use crate::tunnels::Decision;
+use crate::model::{HostName, Port, now};
+use crate::tunnels::{Decision, Wish};
 
 impl Desk {
     pub(super) fn explain(&self, who: &Identity, asked: &str, port: Option<u32>) -> Result<Explanation, ApiError> {
@@ -74,5 +75,29 @@ impl Desk {
             }
             Decision::Refuse { rule } => Explanation { allowed: false, port: None, rule, steps },
         })
+    }
+
+    /// What would come of an action, by the rights of this person and the rules of the ledger, as they are now.
+    pub(super) fn rehearse(&self, who: &Identity, action: &Action) -> Explanation {
+        let explain = |outcome: Result<(Option<Port>, String), String>| match outcome {
+            Ok((port, rule)) => Explanation { allowed: true, port, rule, steps: vec![] },
+            Err(rule) => Explanation { allowed: false, port: None, rule, steps: vec![] },
+        };
+        let (team, _) = self.subject(who, action);
+        if let Err(e) = authz::check(who, action, team.as_ref()).and_then(|()| self.not_above(who, action)) {
+            return explain(Err(e.message));
+        }
+        explain(self.registry.would_do(action_of(action)))
+    }
+}
+
+/// What of an action the ledger decides.
+fn action_of(action: &Action) -> Wish {
+    match action.clone() {
+        Action::Assign { host, port, .. } => Wish::Assign(host, port),
+        Action::Move { from, to, .. } => Wish::Move(from, to),
+        Action::Release { port, .. } => Wish::Release(port),
+        Action::Reserve { port, .. } => Wish::Reserve(port),
+        _ => Wish::Other,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn every_action() -> Vec<Action> {
         Action::Assign { host, port: None, service: None, reason: None },
         Action::Move { from: port, to: None, reason: None },
         Action::Release { port, reason: None },
+        Action::Reserve { port, until: at(), reason: "moves here in May".to_owned() },
         Action::CutVisitor { visitor: VisitorId::new() },
         Action::Disconnect { session: SessionId::new() },
         Action::Mute { incident: "host-gone:pay-db".to_owned(), for_s: 3_600, reason: "moved".to_owned() },
@@ -180,6 +181,7 @@ fn team(name: &str, range: &str) -> TeamView {
         bind: BindPolicy::Loopback,
         visitors: vec![],
         leased: 1,
+        reserved: vec![],
     }
 }
 
@@ -299,6 +301,12 @@ fn answer(
             steps: vec!["the key is pay-db's".to_owned()],
         }),
         Request::HowTo { .. } => Reply::HowTo(Box::new(super::howto::tests::sample())),
+        Request::Rehearse(_) => Reply::Explained(Explanation {
+            allowed: good,
+            port: Some(port(20100)),
+            rule: "port 20100 is free in team pay's range".to_owned(),
+            steps: vec![],
+        }),
         Request::Check => {
             Reply::Checked { findings: if good { vec![] } else { vec!["20100 is held twice".to_owned()] } }
         }

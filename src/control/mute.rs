@@ -66,6 +66,7 @@ impl Desk {
             every.tick().await;
             let at = now();
             self.registry.mutes_over(at).await;
+            self.registry.reservations_over(at).await;
             let incidents = self.with_board(|b| self.triage(&everybody(), b, true)).incidents;
             for event in open.look(&incidents, at) {
                 self.registry.journal.record(event);

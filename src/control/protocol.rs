@@ -85,6 +85,8 @@ pub enum Request {
         /// Whose.
         of: BlockTarget,
     },
+    /// Would this action be done, and by which rule? Nothing is done, and nothing is written down.
+    Rehearse(Action),
     /// Where configuration and ledger disagree.
     Check,
     /// Search the journal.
@@ -150,12 +152,21 @@ pub enum Action {
         /// Why.
         reason: Option<String>,
     },
-    /// End a lease. The live tunnel, if any, is closed.
+    /// End a lease, or a reservation before its time. The live tunnel, if any, is closed.
     Release {
         /// Which.
         port: Port,
         /// Why.
         reason: Option<String>,
+    },
+    /// Keep a free port free until then; one that is reserved already is reserved anew.
+    Reserve {
+        /// Which.
+        port: Port,
+        /// Until when.
+        until: Time,
+        /// Why.
+        reason: String,
     },
     /// Cut one visitor.
     CutVisitor {
@@ -201,6 +212,7 @@ impl Action {
             Self::Assign { .. } => "assign",
             Self::Move { .. } => "move",
             Self::Release { .. } => "release",
+            Self::Reserve { .. } => "reserve",
             Self::CutVisitor { .. } => "cut_visitor",
             Self::Disconnect { .. } => "disconnect",
             Self::Mute { .. } => "mute",
@@ -242,7 +254,7 @@ pub enum Reply {
         /// The worst first. Empty when all is well.
         incidents: Vec<Incident>,
     },
-    /// To `Explain`.
+    /// To `Explain` and `Rehearse`.
     Explained(Explanation),
     /// To `HowTo`.
     HowTo(Box<HowTo>),

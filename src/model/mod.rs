@@ -2,6 +2,7 @@
 
 mod accept;
 mod behind;
+mod forecast;
 mod ids;
 mod incident;
 mod metrics;
@@ -12,6 +13,7 @@ mod view;
 
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use behind::{BEHIND, BehindView, Laggard, SpillView};
+pub use forecast::{Forecast, forecast};
 pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
 pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};
@@ -21,8 +23,8 @@ pub use state::{
 };
 pub use text::{bytes, clean, clean_line};
 pub use view::{
-    AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, RevocationView, SessionKind, SessionView, TeamView,
-    TunnelView, VisitorView,
+    AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, ReservationView, RevocationView, SessionKind,
+    SessionView, TeamView, TunnelView, VisitorView,
 };
 
 /// A point in time, always UTC; screens convert it for their reader.

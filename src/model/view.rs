@@ -218,6 +218,40 @@ pub struct TeamView {
     pub visitors: Vec<String>,
     /// Ports of the ranges that are leased.
     pub leased: usize,
+    /// Ports of the ranges that nobody gets for a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<ReservationView>,
+}
+
+impl TeamView {
+    /// Ports of its ranges.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.ranges.iter().map(|r| r.size()).sum()
+    }
+
+    /// Of them neither leased nor reserved.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.size().saturating_sub(self.leased + self.reserved.len())
+    }
+}
+
+/// A port that is kept free for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationView {
+    /// Which.
+    pub port: Port,
+    /// The team whose range has it.
+    pub team: TeamName,
+    /// Who reserved it.
+    pub by: String,
+    /// Since when.
+    pub since: Time,
+    /// Until when.
+    pub until: Time,
+    /// Why.
+    pub reason: String,
 }
 
 /// State of the audit journal.

@@ -9,7 +9,7 @@ mod tests;
 pub use handle::StoreHandle;
 pub use sqlite::SqliteStore;
 
-use crate::model::{BlockTarget, LeaseView, Mute, Port, RevocationView};
+use crate::model::{BlockTarget, LeaseView, Mute, Port, ReservationView, RevocationView};
 use thiserror::Error;
 
 /// What was saved.
@@ -21,6 +21,8 @@ pub struct Saved {
     pub revocations: Vec<RevocationView>,
     /// Incidents that are to alarm nobody.
     pub mutes: Vec<Mute>,
+    /// Ports that are kept free for a time.
+    pub reservations: Vec<ReservationView>,
 }
 
 /// One change to what is saved.
@@ -38,6 +40,10 @@ pub enum Change {
     PutMute(Mute),
     /// Forget the mute of this incident.
     DropMute(String),
+    /// Write a reservation; the port is its key.
+    PutReservation(ReservationView),
+    /// Forget the reservation of this port.
+    DropReservation(Port),
 }
 
 /// Why something could not be saved or read.

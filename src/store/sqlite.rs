@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, `ledger.sqlite`, in the state folder.
 
 use super::{Change, Saved, Store, StoreError};
-use crate::model::{BlockTarget, LeaseKind, LeaseView, Mute, RevocationView, Time};
+use crate::model::{BlockTarget, LeaseKind, LeaseView, Mute, Port, ReservationView, RevocationView, Time};
 use chrono::SecondsFormat;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior, params};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The steps from an empty file to the newest layout. `user_version` tells how many a file has behind it. Never change
 /// one that has been released: add another.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE lease (
         port    INTEGER PRIMARY KEY,
@@ -41,6 +41,16 @@ const MIGRATIONS: [&str; 2] = [
         until    TEXT NOT NULL,
         reason   TEXT NOT NULL,
         teams    TEXT
+    ) STRICT;
+",
+    "
+    CREATE TABLE reservation (
+        port   INTEGER PRIMARY KEY,
+        team   TEXT NOT NULL,
+        by     TEXT NOT NULL,
+        since  TEXT NOT NULL,
+        until  TEXT NOT NULL,
+        reason TEXT NOT NULL
     ) STRICT;
 ",
 ];
@@ -123,6 +133,7 @@ impl Store for SqliteStore {
             leases: self.rows("lease", "port, host, team, service, kind, since, until, by, reason", read_lease)?,
             revocations: self.rows("revocation", "kind, value, by, since, reason", read_revocation)?,
             mutes: self.rows("mute", "incident, by, since, until, reason, teams", read_mute)?,
+            reservations: self.rows("reservation", "port, team, by, since, until, reason", read_reservation)?,
         })
     }
 
@@ -223,8 +234,35 @@ fn apply_one(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
             ],
         ),
         Change::DropMute(incident) => tx.execute("DELETE FROM mute WHERE incident = ?1", [incident]),
+        Change::PutReservation(r) => tx.execute(
+            "INSERT OR REPLACE INTO reservation (port, team, by, since, until, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![r.port.get(), r.team.as_str(), r.by, write_time(r.since), write_time(r.until), r.reason],
+        ),
+        Change::DropReservation(port) => tx.execute("DELETE FROM reservation WHERE port = ?1", [port.get()]),
     }
     .map(drop)
+}
+
+fn read_reservation(row: &Row<'_>) -> Odd<ReservationView> {
+    let number: i64 = get(row, "port")?;
+    let named = |what: String| format!("the reservation of port {number}: {what}");
+    let read = || -> Odd<ReservationView> {
+        Ok(ReservationView {
+            port: read_port(number)?,
+            team: parse(row, "team")?,
+            by: get(row, "by")?,
+            since: read_time("since", &get::<String>(row, "since")?)?,
+            until: read_time("until", &get::<String>(row, "until")?)?,
+            reason: get(row, "reason")?,
+        })
+    };
+    read().map_err(named)
+}
+
+fn read_port(number: i64) -> Odd<Port> {
+    u32::try_from(number)
+        .map_err(|_| format!("{number} is not a TCP port (1 to 65535)"))
+        .and_then(|n| n.try_into().map_err(|e: crate::model::PortError| e.to_string()))
 }
 
 /// Teams are words, so a space parts them.
@@ -254,9 +292,7 @@ fn read_lease(row: &Row<'_>) -> Odd<LeaseView> {
     let named = |what: String| format!("the lease of port {number}: {what}");
     let read = || -> Odd<LeaseView> {
         Ok(LeaseView {
-            port: u32::try_from(number)
-                .map_err(|_| format!("{number} is not a TCP port (1 to 65535)"))
-                .and_then(|n| n.try_into().map_err(|e: crate::model::PortError| e.to_string()))?,
+            port: read_port(number)?,
             host: parse(row, "host")?,
             team: parse(row, "team")?,
             service: get(row, "service")?,

@@ -103,7 +103,7 @@ fn commits_are_fsynced_into_a_write_ahead_log() {
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("synchronous"), "2");
     assert_eq!(pragma("busy_timeout"), "5000");
-    assert_eq!(pragma("user_version"), "2");
+    assert_eq!(pragma("user_version"), "3");
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(SqliteStore::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
-    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 2)"), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error}");
+    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 3)"), "{error}");
     let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
     assert_eq!(version, 99);
 }
@@ -269,7 +269,7 @@ fn mutes_are_kept_with_their_teams_and_a_ledger_of_the_first_layout_gets_their_t
     let mut store = SqliteStore::open(&path).unwrap();
     store.apply(&[Change::PutLease(lease(20_100))]).unwrap();
     // As the version before left it.
-    store.execute("DROP TABLE mute; PRAGMA user_version = 1");
+    store.execute("DROP TABLE mute; DROP TABLE reservation; PRAGMA user_version = 1");
     drop(store);
     let mut store = SqliteStore::open(&path).unwrap();
     store.apply(&all.clone().map(Change::PutMute)).unwrap();
@@ -279,4 +279,24 @@ fn mutes_are_kept_with_their_teams_and_a_ledger_of_the_first_layout_gets_their_t
     let saved = load(&path);
     assert_eq!(saved.leases, [lease(20_100)]);
     assert_eq!(saved.mutes, [all[1].clone(), again]);
+}
+
+#[test]
+fn reservations_are_there_after_reopening_and_the_port_is_their_key() {
+    let (_dir, path) = ledger();
+    let reserved = |n: u16, by: &str| ReservationView {
+        port: port(n),
+        team: "결제".parse().unwrap(),
+        by: by.to_owned(),
+        since: at(1_795_219_190_123),
+        until: at(1_795_300_000_000),
+        reason: "it's for the \"new\" database".to_owned(),
+    };
+    let mut store = SqliteStore::open(&path).unwrap();
+    let put = [reserved(20100, "alice"), reserved(20101, "alice"), reserved(20100, "bob")].map(Change::PutReservation);
+    store.apply(&put).unwrap();
+    drop(store);
+    assert_eq!(load(&path).reservations, [reserved(20100, "bob"), reserved(20101, "alice")]);
+    SqliteStore::open(&path).unwrap().apply(&[Change::DropReservation(port(20100))]).unwrap();
+    assert_eq!(load(&path).reservations, [reserved(20101, "alice")]);
 }

@@ -380,6 +380,7 @@ fn a_full_range_is_told_once() {
         bind: BindPolicy::Loopback,
         visitors: vec![],
         leased,
+        reserved: vec![],
     };
     let mut w = World::of(vec![]);
     w.teams = vec![team(2)];

@@ -236,16 +236,17 @@ pub(super) fn not_requested(f: &Facts<'_>, h: &HostFacts<'_>, t: &TunnelView) ->
 pub(super) fn exhausted(f: &Facts<'_>) -> Vec<Seen> {
     let full = f.teams.iter().filter(|t| {
         let size: usize = t.ranges.iter().map(|r| r.size()).sum();
-        size > 0 && t.leased >= size
+        size > 0 && t.leased + t.reserved.len() >= size
     });
     full.map(|t| {
         let mine =
             || f.hosts.values().flat_map(|h| &h.rows).filter(|r| t.ranges.iter().any(|x| x.contains(r.lease.port)));
         let ranges: Vec<String> = t.ranges.iter().map(ToString::to_string).collect();
         let evidence = format!(
-            "all {} ports of {} are leased, {} of them not up; the next host that asks for one is refused",
-            t.leased,
+            "all {} ports of {} are leased{}, {} of them not up; the next host that asks for one is refused",
+            t.leased + t.reserved.len(),
             ranges.join(", "),
+            if t.reserved.is_empty() { "" } else { " or reserved" },
             mine().filter(|r| !r.state.is_live()).count()
         );
         let mut seen = Seen::new(&format!("team {}", t.name), f.started, evidence);

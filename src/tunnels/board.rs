@@ -111,7 +111,8 @@ impl Board {
             self.sessions.forget_oldest();
         }
         if regrouped {
-            let teams = team_rows(&config, &self.tunnels.rows);
+            let reserved = registry.reservations();
+            let teams = team_rows(&config, &self.tunnels.rows, &reserved);
             if teams != self.teams.1 {
                 self.teams = (next, teams);
                 changed = true;
@@ -431,7 +432,11 @@ fn session_row(s: &Session, ports: Vec<Port>) -> SessionView {
     }
 }
 
-fn team_rows(config: &Config, tunnels: &BTreeMap<Port, TunnelView>) -> Vec<TeamView> {
+fn team_rows(
+    config: &Config,
+    tunnels: &BTreeMap<Port, TunnelView>,
+    reserved: &[crate::model::ReservationView],
+) -> Vec<TeamView> {
     config
         .teams
         .iter()
@@ -442,6 +447,11 @@ fn team_rows(config: &Config, tunnels: &BTreeMap<Port, TunnelView>) -> Vec<TeamV
             bind: t.bind,
             visitors: t.visitors.iter().map(ToString::to_string).collect(),
             leased: tunnels.keys().filter(|p| t.ports.iter().any(|r| r.contains(**p))).count(),
+            reserved: {
+                let own = reserved.iter().filter(|r| t.ports.iter().any(|range| range.contains(r.port)));
+                // By whom a configuration that moved a range has given it a lease meanwhile, nobody else is kept out.
+                own.filter(|r| !tunnels.contains_key(&r.port)).cloned().collect()
+            },
         })
         .collect()
 }

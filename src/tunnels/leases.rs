@@ -81,13 +81,17 @@ impl Registry {
         Ok(Done { lease: Some(new), ..Done::warned(seq, summary, warning) })
     }
 
-    /// Ends a lease. A live tunnel is closed.
+    /// Ends a lease, or a reservation before its time. A live tunnel is closed.
     ///
     /// # Errors
     /// [`ActError`] with the rule that forbids it.
     pub async fn release(&self, by: By, port: Port, reason: Option<String>) -> Result<Done, ActError> {
         self.auditable()?;
         let config = self.config();
+        let reserved = self.state().ledger.reservation(port).cloned();
+        if let Some(reserved) = reserved.filter(|_| self.lease(port).is_none()) {
+            return self.unreserve(by, reserved, reason).await;
+        }
         let lease = {
             let mut state = self.state();
             let lease = state.ledger.releasable(&config, port).map_err(ActError::Conflict)?;

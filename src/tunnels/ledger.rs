@@ -5,7 +5,9 @@ mod conflicts;
 
 use super::dirty::Changed;
 use crate::config::{Config, Host};
-use crate::model::{BlockTarget, HostName, LeaseKind, LeaseView, Port, RevocationView, TeamName, Time, now};
+use crate::model::{
+    BlockTarget, HostName, LeaseKind, LeaseView, Port, ReservationView, RevocationView, TeamName, Time, now,
+};
 use crate::store::{Change, Saved};
 pub use conflicts::Conflict;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,6 +36,7 @@ pub enum Decision {
 pub struct Ledger {
     leases: BTreeMap<Port, LeaseView>,
     blocks: BTreeMap<BlockTarget, RevocationView>,
+    reserved: BTreeMap<Port, ReservationView>,
     /// The sticky leases of each host: a host that asks for any port is looked up, not searched for.
     sticky: HashMap<HostName, BTreeSet<Port>>,
     version: u64,
@@ -49,6 +52,7 @@ impl Ledger {
             me.put(l);
         }
         me.blocks = saved.revocations.into_iter().map(|r| (r.target.clone(), r)).collect();
+        me.reserved = saved.reservations.into_iter().map(|r| (r.port, r)).collect();
         me
     }
 
@@ -91,6 +95,35 @@ impl Ledger {
     #[must_use]
     pub fn block(&self, target: &BlockTarget) -> Option<&RevocationView> {
         self.blocks.get(target)
+    }
+
+    /// Reservations, by port, also those whose time is over and has not been noticed.
+    pub fn reservations(&self) -> impl Iterator<Item = &ReservationView> {
+        self.reserved.values()
+    }
+
+    /// The reservation of this port, if it is in force.
+    #[must_use]
+    pub fn reservation(&self, port: Port) -> Option<&ReservationView> {
+        self.reserved.get(&port).filter(|r| r.until > now())
+    }
+
+    /// The team in whose range an operator may reserve this port: nobody has it, and nothing blocks it.
+    ///
+    /// # Errors
+    /// The rule that forbids it.
+    pub fn reservable(&self, config: &Config, port: Port) -> Result<TeamName, String> {
+        if let Some(block) = self.block(&BlockTarget::Port(port)) {
+            return Err(block_rule(block));
+        }
+        if let Some(l) = self.lease(config, port) {
+            return Err(format!(
+                "port {port} is held by host {} ({} lease); `portreeve release {port}` frees it first",
+                l.host, l.kind
+            ));
+        }
+        let team = config.teams.iter().find(|(_, t)| t.ports.iter().any(|r| r.contains(port)));
+        team.map(|(name, _)| name.clone()).ok_or_else(|| format!("port {port} is in no team's ranges"))
     }
 
     /// The block that keeps this key of this host out, if any.
@@ -174,6 +207,9 @@ impl Ledger {
                 lease.since.format("%Y-%m-%d")
             ));
         }
+        if let Some(r) = self.reservation(port) {
+            return refuse(reserve_rule(r));
+        }
         let ranges = team_ranges(config, &h.team);
         if !ranges.iter().any(|r| r.contains(port)) {
             let list: Vec<String> = ranges.iter().map(ToString::to_string).collect();
@@ -226,7 +262,10 @@ impl Ledger {
                 if leased.next_if_eq(p).is_some() {
                     return false;
                 }
-                !config.fixed_ports.contains_key(p) && self.block(&BlockTarget::Port(*p)).is_none() && !in_use(*p)
+                !config.fixed_ports.contains_key(p)
+                    && self.reservation(*p).is_none()
+                    && self.block(&BlockTarget::Port(*p)).is_none()
+                    && !in_use(*p)
             })
         })
     }
@@ -286,7 +325,17 @@ impl Ledger {
         }
         if let Some(l) = self.lease(config, port) {
             let whose = if &l.host == host { "already " } else { "" };
-            return Err(format!("port {port} is {whose}held by host {} ({} lease)", l.host, l.kind));
+            return Err(format!(
+                "port {port} is {whose}held by host {} of team {} ({} lease since {}, given by {})",
+                l.host,
+                l.team,
+                l.kind,
+                l.since.format("%Y-%m-%d"),
+                l.by
+            ));
+        }
+        if let Some(r) = self.reservation(port) {
+            return Err(reserve_rule(r));
         }
         if !team_ranges(config, team).iter().any(|r| r.contains(port)) {
             return Err(format!("port {port} is outside team {team}'s ranges"));
@@ -360,6 +409,14 @@ impl Ledger {
                 self.changed.all = true;
                 self.blocks.remove(t);
             }
+            Change::PutReservation(r) => {
+                self.changed.all = true;
+                self.reserved.insert(r.port, r.clone());
+            }
+            Change::DropReservation(p) => {
+                self.changed.all = true;
+                self.reserved.remove(p);
+            }
             // The registry's.
             Change::PutMute(_) | Change::DropMute(_) => {}
         }
@@ -424,6 +481,19 @@ pub fn block_rule(b: &RevocationView) -> String {
     }
     s.push_str(&format!("; `portreeve restore {}` lifts it", b.target.value()));
     s
+}
+
+/// The sentence for whoever asks for a reserved port.
+#[must_use]
+pub fn reserve_rule(r: &ReservationView) -> String {
+    format!(
+        "port {} is reserved until {} by {} ({}); `portreeve release {}` ends that",
+        r.port,
+        stamp(r.until),
+        r.by,
+        r.reason,
+        r.port
+    )
 }
 
 fn stamp(t: Time) -> String {

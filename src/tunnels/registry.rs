@@ -471,6 +471,12 @@ impl Registry {
         self.state().ledger.blocks().cloned().collect()
     }
 
+    /// Ports that are kept free for a time.
+    #[must_use]
+    pub fn reservations(&self) -> Vec<crate::model::ReservationView> {
+        self.state().ledger.reservations().cloned().collect()
+    }
+
     /// Where configuration and ledger disagree. Worked out anew only when one of them has changed.
     #[must_use]
     pub fn conflicts(&self) -> Arc<[Conflict]> {

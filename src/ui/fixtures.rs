@@ -155,6 +155,7 @@ pub(crate) fn team(name: &str, range: &str, leased: usize) -> TeamView {
         bind: BindPolicy::Loopback,
         visitors: vec![],
         leased,
+        reserved: vec![],
     }
 }
 

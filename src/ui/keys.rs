@@ -40,6 +40,12 @@ pub(crate) enum Cmd {
     Interrupt,
     Redraw,
     Pause,
+    /// The audit of the day before, or after.
+    DayBack,
+    DayOn,
+    /// The next kind of events.
+    Kind,
+    Failures,
     NextFree,
     /// What changed of the selection.
     Changes,
@@ -120,6 +126,10 @@ pub(crate) const KEYS: &[Binding] = &[
     on(b(&[Char(' ')], "Space", Cmd::Mark, "mark; actions are then of all that is marked"), &[Tunnels]),
     on(b(&[Char('*')], "*", Cmd::MarkAll, "mark all that the filter shows, or none of them"), &[Tunnels]),
     on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, "pause or follow"), "pause"), &[Audit]),
+    on(hinted(b(&[Char('e')], "e", Cmd::Kind, "sign-ins only, then other kinds, then all"), "kind"), &[Audit]),
+    on(hinted(b(&[Char('[')], "[", Cmd::DayBack, "events of yesterday, then earlier days"), "yesterday"), &[Audit]),
+    on(b(&[Char(']')], "]", Cmd::DayOn, "events of the day after"), &[Audit]),
+    on(hinted(b(&[Char('F')], "F", Cmd::Failures, "failures by source; Enter: those of one"), "failures"), &[Audit]),
     on(hinted(b(&[Char('f')], "f", Cmd::NextFree, "next free port"), "next free"), &[Ports]),
     on(hinted(b(&[Char('+'), Char('=')], "+", Cmd::Longer, "look further back"), "longer"), &[Changes]),
     on(hinted(b(&[Char('-')], "-", Cmd::Shorter, "look less far back"), "shorter"), &[Changes]),
@@ -137,7 +147,8 @@ pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
     match spec.scope {
         Scope::Tunnel => matches!(screen, Triage | Tunnels | Health | Ports | Sessions),
         Scope::Visitor => matches!(screen, Tunnels | Health),
-        Scope::Port => screen == Ports,
+        // A lease can be acted on wherever its tunnel is selected; a free port is selected in the grid only.
+        Scope::Port => screen == Ports || (matches!(spec.id, "move" | "release") && matches!(screen, Tunnels | Health)),
         Scope::Incident => screen == Triage,
         Scope::Bastion => false,
     }

@@ -17,7 +17,7 @@ mod run;
 pub(crate) mod sentence;
 mod settings;
 mod state;
-mod text;
+pub(crate) mod text;
 mod theme;
 mod update;
 mod view;

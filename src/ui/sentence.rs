@@ -58,7 +58,7 @@ pub(crate) fn told(r: &Record) -> String {
         What::ForwardGranted { asked_port: 0, .. } => "tunnel is up (asked for any port)".into(),
         What::ForwardGranted { .. } => "tunnel is up".into(),
         What::ForwardRefused { asked, asked_port } => {
-            format!("asked for {}:{asked_port}", if asked.is_empty() { "*" } else { asked })
+            format!("{} asked for {}:{asked_port}", actor(&r.event.actor), if asked.is_empty() { "*" } else { asked })
         }
         What::ForwardEnd { obituary, visitors, bytes_to_host, bytes_to_visitors } => format!(
             "tunnel closed: {obituary}; {visitors} visitors, {} in, {} out",
@@ -81,6 +81,8 @@ pub(crate) fn told(r: &Record) -> String {
         What::LeaseGranted { kind } => format!("{kind} lease"),
         What::LeaseMoved { from } => format!("lease moved from {from}"),
         What::LeaseReleased {} => "lease released".into(),
+        What::PortReserved { until } => format!("port reserved until {}", until.format("%Y-%m-%d %H:%MZ")),
+        What::PortUnreserved {} => "reservation ended".into(),
         What::Reconnect { stage, seconds } => match seconds {
             Some(s) => format!("reconnect: {stage} after {}", secs(*s)),
             None => format!("reconnect: {stage}"),
@@ -160,6 +162,10 @@ pub(crate) fn command(a: &Action) -> String {
         }
         Action::Move { from, to, reason } => format!("move {from}{}{}", port(*to), why(reason)),
         Action::Release { port, reason } => format!("release {port}{}", why(reason)),
+        Action::Reserve { port, until, reason } => {
+            let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            format!("reserve {port} --until {until} --reason {}", quote(reason))
+        }
         Action::CutVisitor { visitor } => format!("cut {visitor}"),
         Action::Disconnect { session } => format!("disconnect {session}"),
         Action::Mute { incident, for_s, reason } => {
@@ -175,7 +181,7 @@ pub(crate) fn command(a: &Action) -> String {
 }
 
 /// For a POSIX shell.
-fn quote(s: &str) -> String {
+pub(crate) fn quote(s: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '@' | '+' | '=');
     if !s.is_empty() && s.chars().all(plain) { s.to_owned() } else { format!("'{}'", s.replace('\'', r"'\''")) }
 }

@@ -153,6 +153,15 @@ pub(crate) fn millis(ms: f64) -> String {
     }
 }
 
+/// When a range runs out.
+pub(crate) fn forecast(f: &crate::model::Forecast) -> String {
+    let week = if f.per_week >= 1.5 { format!("{:.0}", f.per_week) } else { format!("{:.1}", f.per_week) };
+    if f.days < 1.0 {
+        return format!("full, {week} a week came");
+    }
+    format!("full in about {:.0} days at {week} a week", f.days)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -136,3 +136,39 @@ fn a_port_above_65535_is_refused() {
     assert_eq!(no["asked_port"], 65_536 + u32::from(port));
     assert_eq!(no["port"], serde_json::Value::Null);
 }
+
+#[test]
+fn a_reserved_port_is_nobodys_until_its_time_is_over_also_after_a_restart() {
+    let mut b = Bastion::builder().team("pay", 3).host("first", "pay").host("second", "pay").start();
+    let (short, long) = (b.port("pay", 0), b.port("pay", 1));
+    let reserve = |b: &Bastion, port: u16, until: &str| {
+        b.cli(&["reserve", &port.to_string(), "--until", until, "--reason", "the new database"])
+    };
+    assert!(reserve(&b, long, "1h").status.success());
+    assert!(reserve(&b, short, "3s").status.success());
+    let no_reason = b.cli(&["reserve", &long.to_string(), "--until", "1h", "--reason", " "]);
+    assert!(String::from_utf8_lossy(&no_reason.stderr).contains("say why"));
+    let event = b.wait_audit("the reservation", |e| e["event"] == "port.reserved" && e["port"] == long);
+    assert_eq!((&event["team"], &event["reason"]), (&"pay".into(), &"the new database".into()));
+
+    b.restart();
+    let service = says("reserved");
+    let mut refused = b.ssh("first").forward(long, service).start();
+    refused.wait_exit();
+    b.wait_refusal("forward.refused", "is reserved until");
+    let assigned = b.cli(&["assign", "second", &long.to_string()]);
+    assert!(String::from_utf8_lossy(&assigned.stderr).contains("is reserved until"), "{assigned:?}");
+
+    // The short one ends by itself, and is given to whoever asks.
+    let over = b.wait_audit("its end", |e| e["event"] == "port.unreserved" && e["port"] == short);
+    assert_eq!(over["actor"]["type"], "daemon");
+    let ssh = b.ssh("first").forward(short, service).start().wait_forward();
+    assert_eq!(hear(short), "reserved");
+    drop(ssh);
+    let teams = b.json(&["ports"]);
+    assert_eq!(teams[0]["reserved"][0]["port"], long);
+
+    assert!(b.cli(&["release", &long.to_string()]).status.success());
+    let _ssh = b.ssh("second").forward(long, service).start().wait_forward();
+    assert_eq!(hear(long), "reserved");
+}

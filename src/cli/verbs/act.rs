@@ -83,6 +83,9 @@ impl Verb {
                 (Action::Move { from: *from, to: *to, reason: reason.clone() }, *yes)
             }
             Self::Release { port, reason, yes } => (Action::Release { port: *port, reason: reason.clone() }, *yes),
+            Self::Reserve { port, until, reason, yes } => {
+                (Action::Reserve { port: *port, until: *until, reason: reason.clone() }, *yes)
+            }
             Self::Cut { visitor, yes } => (Action::CutVisitor { visitor: *visitor }, *yes),
             Self::Disconnect { session, yes } => (Action::Disconnect { session: *session }, *yes),
             Self::Mute { incident, time, reason, yes } => {

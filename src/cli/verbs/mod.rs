@@ -106,6 +106,7 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         | Verb::Assign { .. }
         | Verb::Move { .. }
         | Verb::Release { .. }
+        | Verb::Reserve { .. }
         | Verb::Cut { .. }
         | Verb::Disconnect { .. }
         | Verb::Mute { .. }

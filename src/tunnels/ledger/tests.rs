@@ -139,3 +139,28 @@ fn disagreements_of_configuration_and_ledger_are_told_with_what_to_do() {
     }
     assert_eq!(l.lease(&c, port(20100)).unwrap().host, host("db"), "the configuration wins");
 }
+
+#[test]
+fn a_reserved_port_is_passed_over_refused_and_neither_assigned_nor_moved_to_until_its_time_is_over() {
+    let (c, mut l) = (config(), Ledger::default());
+    let reserve = |n: u16, until: Time| {
+        let (team, by, reason) = ("pay".parse().unwrap(), "alice".to_owned(), "the new database".to_owned());
+        Change::PutReservation(ReservationView { port: port(n), team, by, since: now(), until, reason })
+    };
+    assert_eq!(l.reservable(&c, port(20101)).unwrap().as_str(), "pay");
+    assert!(l.reservable(&c, port(20100)).unwrap_err().contains("held by host db"));
+    assert!(l.reservable(&c, port(30000)).unwrap_err().contains("no team's ranges"));
+    let later = now() + chrono::TimeDelta::hours(1);
+    l.apply(&reserve(20101, later));
+    let rule = refused(&l, &c, "web", 20101);
+    assert!(rule.contains("reserved until") && rule.contains("alice") && rule.contains("the new database"), "{rule}");
+    let assigned = |l: &Ledger, p: Option<Port>| l.assign(&c, &host("web"), p, "bob", None, None, &|_| false);
+    assert_eq!(assigned(&l, Some(port(20101))).unwrap_err(), rule);
+    assert_eq!(assigned(&l, None).unwrap().port, port(20102), "the next free one is another");
+    assert_eq!(granted(&mut l, &c, "web", 0), 20102);
+    assert!(l.moved(&c, port(20102), Some(port(20101)), "bob", None, &|_| false).is_err());
+    // Over, and not noticed yet.
+    l.apply(&reserve(20101, now() - chrono::TimeDelta::seconds(1)));
+    assert_eq!(granted(&mut l, &c, "db", 20101), 20101);
+    assert!(l.reservable(&c, port(20101)).unwrap_err().contains("held by host db"));
+}

@@ -73,6 +73,9 @@ pub(crate) enum Subject {
     Mute {
         incident: String,
     },
+    Reserve {
+        port: Port,
+    },
     Plain {
         action: Action,
     },
@@ -96,6 +99,19 @@ pub(crate) struct Ask {
     pub(crate) focus: usize,
     /// Why Enter did not do it.
     pub(crate) problem: Option<String>,
+    /// What the daemon would say.
+    pub(crate) dry: Option<Dry>,
+    /// As of when, and in whose days, times are meant.
+    pub(crate) window: Option<super::journal::Window>,
+}
+
+/// What would come of an action.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Dry {
+    pub(crate) of: Action,
+    /// None when the daemon did not say.
+    pub(crate) allowed: Option<bool>,
+    pub(crate) rule: String,
 }
 
 impl Ask {
@@ -162,6 +178,14 @@ impl Ask {
                 Action::Move { from: *from, to, reason }
             }
             Subject::Release { port } => Action::Release { port: *port, reason },
+            Subject::Reserve { port } => {
+                let text = self.field(UNTIL).ok_or("until when? 2days, 2026-12-01, 2026-12-01T18:00")?;
+                let at = self.window.and_then(|w| crate::audit::moment_ahead(&text, w.now, w.clock));
+                let until =
+                    at.ok_or_else(|| format!("{text} is no time to come: 2days, 2026-12-01, 2026-12-01T18:00"))?;
+                let reason = reason.ok_or("say why: who needs a port will want to know")?;
+                Action::Reserve { port: *port, until, reason }
+            }
             Subject::Mute { incident } => {
                 let time = self.field(FOR).ok_or("say for how long: 30m, 2h, 3days")?;
                 let time = humantime::parse_duration(&time)
@@ -183,6 +207,20 @@ fn with_reason(action: Action, why: Option<&String>) -> Action {
     }
 }
 
+impl Ask {
+    /// The action to try before it is asked for, whether all of it is filled in or not.
+    pub(crate) fn rehearsed(&self) -> Option<Action> {
+        match &self.subject {
+            Subject::Reserve { port } => {
+                let until = self.window.map(|w| w.now + chrono::TimeDelta::hours(1))?;
+                Some(Action::Reserve { port: *port, until, reason: String::new() })
+            }
+            Subject::Assign { .. } | Subject::Move { .. } | Subject::Release { .. } => self.action().ok(),
+            _ => None,
+        }
+    }
+}
+
 /// Labels of fields.
 pub(crate) const REASON: &str = "reason";
 pub(crate) const TYPED: &str = "type the name";
@@ -190,6 +228,7 @@ pub(crate) const TYPE_COUNT: &str = "type how many";
 pub(crate) const HOST: &str = "host";
 pub(crate) const SERVICE: &str = "service";
 pub(crate) const TO: &str = "to port";
+pub(crate) const UNTIL: &str = "until";
 pub(crate) const TARGET: &str = "block";
 pub(crate) const FOR: &str = "for";
 

@@ -6,6 +6,18 @@ pub(crate) trait Fields {
     fn field(&self, name: &str) -> Option<String>;
     /// What plain words are looked for in.
     fn words(&self) -> String;
+    /// Whether `name=value` holds, where that is not a comparison of texts. The value is in lower case.
+    fn holds(&self, _name: &str, _value: &str) -> Option<bool> {
+        None
+    }
+}
+
+/// What a filter asks for, as far as somebody else can look for it.
+pub(crate) enum Asked<'a> {
+    /// This word, whatever its case.
+    Word(&'a str),
+    /// A field that is this.
+    Is(&'a str, &'a str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +55,25 @@ impl Filter {
         let mut words: Option<String> = None;
         self.terms.iter().all(|t| match t {
             Term::Word { text, not } => words.get_or_insert_with(|| row.words().to_lowercase()).contains(text) != *not,
-            Term::Field { name, op, value } => row.field(name).is_some_and(|v| holds(&v, *op, value)),
+            Term::Field { name, op, value } => field_holds(row, name, *op, value),
+        })
+    }
+
+    /// Whether all terms but the words hold.
+    pub(crate) fn matches_fields(&self, row: &impl Fields) -> bool {
+        self.terms.iter().all(|t| match t {
+            Term::Word { not: false, .. } => true,
+            Term::Word { text, not: true } => !row.words().to_lowercase().contains(text),
+            Term::Field { name, op, value } => field_holds(row, name, *op, value),
+        })
+    }
+
+    /// What must be there: words, and fields that are something.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        self.terms.iter().filter_map(|t| match t {
+            Term::Word { text, not: false } => Some(Asked::Word(text)),
+            Term::Field { name, op: Op::Is, value } => Some(Asked::Is(name, value)),
+            _ => None,
         })
     }
 
@@ -67,6 +97,17 @@ fn term(s: &str) -> Term {
         Some(rest) => Term::Word { text: rest.to_lowercase(), not: true },
         None => Term::Word { text: s.to_lowercase(), not: false },
     }
+}
+
+fn field_holds(row: &impl Fields, name: &str, op: Op, value: &str) -> bool {
+    let own = match op {
+        // While the value is still being typed, nothing is hidden.
+        _ if value.is_empty() => None,
+        Op::Is => row.holds(name, value),
+        Op::Not => row.holds(name, value).map(|held| !held),
+        Op::Above | Op::Below => None,
+    };
+    own.unwrap_or_else(|| row.field(name).is_some_and(|v| holds(&v, op, value)))
 }
 
 fn holds(have: &str, op: Op, want: &str) -> bool {

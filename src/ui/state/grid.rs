@@ -1,7 +1,7 @@
 //! The ports screen's grid: which ports stand on which line.
 
 use super::live::{Live, Row};
-use crate::model::{LeaseKind, Port, TunnelState};
+use crate::model::{Port, TunnelState};
 
 /// What a port is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,9 +9,9 @@ pub(crate) enum PortKind {
     Free,
     /// Leased, and its tunnel is up.
     Live,
-    /// Leased by the ledger, and silent.
+    /// Leased, and silent.
     Silent,
-    /// Fixed by the configuration, and silent.
+    /// Kept free by an operator for a time.
     Reserved,
     Revoked,
     /// Leased to a host of another team than the range's.
@@ -37,6 +37,7 @@ impl PortKind {
         match live.tunnels.get(&port) {
             Some(row) => Self::of_row(live, row),
             None if blocked(live, port) => Self::Revoked,
+            None if live.reservation(port).is_some() => Self::Reserved,
             None => Self::Free,
         }
     }
@@ -49,8 +50,6 @@ impl PortKind {
             Self::Foreign
         } else if v.state.is_live() {
             Self::Live
-        } else if v.lease.kind == LeaseKind::Fixed {
-            Self::Reserved
         } else {
             Self::Silent
         }
@@ -90,6 +89,14 @@ pub(crate) fn per_line(width: u16) -> u16 {
         20..50 => 20,
         50..100 => 50,
         _ => 100,
+    }
+}
+
+impl super::State {
+    /// The lowest port of a team that is free.
+    pub(crate) fn grid_next_free(&self, team: &crate::model::TeamView) -> Option<Port> {
+        let free = |p: &Port| PortKind::of(&self.live, *p) == PortKind::Free;
+        team.ranges.iter().flat_map(|r| r.iter()).find(free)
     }
 }
 

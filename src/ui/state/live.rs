@@ -1,11 +1,11 @@
 //! What is known of the bastion: the last snapshot with all deltas since applied, and rates made from their counters.
 
 use super::spark::Spark;
-use crate::audit::Record;
+use crate::audit::{Record, What};
 use crate::control::protocol::{Delta, Snapshot};
 use crate::model::{
-    DaemonView, HostName, Incident, Port, Seq, SessionId, SessionView, TeamName, TeamView, Time, TunnelState,
-    TunnelView,
+    DaemonView, Forecast, HostName, Incident, LeaseKind, Port, ReservationView, Seq, SessionId, SessionView, TeamName,
+    TeamView, Time, TunnelState, TunnelView, forecast,
 };
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, VecDeque};
@@ -218,6 +218,41 @@ impl Live {
     /// The team whose range has the port.
     pub(crate) fn team_of(&self, port: Port) -> Option<&TeamView> {
         self.teams.iter().find(|t| t.ranges.iter().any(|r| r.contains(port)))
+    }
+
+    /// The reservation of a port that nobody has.
+    pub(crate) fn reservation(&self, port: Port) -> Option<&ReservationView> {
+        self.teams.iter().flat_map(|t| &t.reserved).find(|r| r.port == port)
+    }
+
+    /// When a team's ranges are full, as far as its leases tell.
+    pub(crate) fn forecast(&self, team: &TeamView, now: Time) -> Option<Forecast> {
+        let leases = self.tunnels.values().map(|r| &r.view.lease).filter(|l| l.kind != LeaseKind::Fixed);
+        let own = leases.filter(|l| team.ranges.iter().any(|r| r.contains(l.port)));
+        forecast(own.map(|l| l.since), team.free(), now)
+    }
+
+    /// Who was refused a port that somebody else has, the last of them, and how often that was.
+    pub(crate) fn clash(&self, port: Port) -> Option<(&Record, usize)> {
+        let of_port = |r: &&Arc<Record>| match r.event.what {
+            What::ForwardRefused { asked_port, .. } => {
+                r.event.context.port == Some(port) || asked_port == u32::from(port.get())
+            }
+            _ => false,
+        };
+        let mut refused = self.events.iter().rev().filter(of_port).peekable();
+        let last = refused.peek().map(|r| &***r)?;
+        Some((last, refused.count()))
+    }
+
+    /// Names of the hosts of a team heard of.
+    pub(crate) fn hosts_of(&self, team: &TeamName) -> Vec<String> {
+        let leased = self.tunnels.values().filter(|r| r.team() == team).map(|r| r.host().to_string());
+        let connected = self.sessions.values().filter(|s| s.team.as_ref() == Some(team)).map(|s| s.name.clone());
+        let seen = self.events.iter().map(|r| &r.event.context).filter(|c| c.team.as_ref() == Some(team));
+        let seen = seen.filter_map(|c| c.host.as_ref().map(ToString::to_string));
+        let all: std::collections::BTreeSet<String> = leased.chain(connected).chain(seen).collect();
+        all.into_iter().collect()
     }
 
     /// Other leases of the same host.

@@ -3,9 +3,11 @@
 pub(crate) mod bulk;
 pub(crate) mod changes;
 pub(crate) mod dialog;
+pub(crate) mod failures;
 pub(crate) mod filter;
 pub(crate) mod grid;
 pub(crate) mod incidents;
+pub(crate) mod journal;
 pub(crate) mod live;
 pub(crate) mod nav;
 pub(crate) mod own;
@@ -130,6 +132,11 @@ pub(crate) enum Pending {
     Batch(Action),
     /// What changed, of this.
     Changes(Option<changes::Scope>),
+    /// A piece of the search of this number.
+    Hunt(u64),
+    Chain,
+    /// The dry run of this.
+    Rehearse(Action),
 }
 
 /// Columns and lines of the parts of a screen.
@@ -206,6 +213,8 @@ pub(crate) struct State {
     pub(crate) audit_ids: Vec<Seq>,
     /// What of the events the audit's rows were made from: the oldest, the newest, and the filter.
     audit_from: (Option<Seq>, Option<Seq>, Filter),
+    /// Beyond the events at hand.
+    pub(crate) journal: journal::Journal,
     /// Who visits a tunnel, as of when.
     pub(crate) visitors: Option<(Port, Time, Vec<VisitorView>)>,
     /// When to ask again: the tunnel changed after they were last asked for.
@@ -264,6 +273,7 @@ impl State {
             audit_rows: vec![],
             audit_ids: vec![],
             audit_from: (None, None, Filter::default()),
+            journal: journal::Journal::new(now),
             visitors: None,
             visitors_due: None,
             grid: vec![],
@@ -277,7 +287,10 @@ impl State {
     }
 
     pub(crate) fn set_filter(&mut self, text: &str) {
-        self.filters.insert(self.screen, Filter::parse(text));
+        let filter = Filter::parse(text);
+        self.journal.hunt.take_if(|h| self.screen == Screen::Audit && h.filter != filter);
+        self.filters.insert(self.screen, filter);
+        self.journal.asked = self.window();
         self.resort();
     }
 
@@ -356,7 +369,8 @@ impl State {
     /// Rows a list can show.
     pub(crate) fn list_height(&self) -> usize {
         let plan = self.plan();
-        let titles = 1;
+        // The audit says above its titles what it is doing.
+        let titles = if self.screen == Screen::Audit && !plan.small { 2 } else { 1 };
         let intro = self.intro_lines().len();
         let intro = if intro > 0 { intro + 4 } else { 0 };
         usize::from(plan.body).saturating_sub(titles + intro + self.footer()).max(1)
@@ -379,7 +393,7 @@ impl State {
 
     /// Lines of ports the grid can show: legend and the line about the port are below.
     pub(crate) fn grid_height(&self) -> usize {
-        usize::from(self.plan().body).saturating_sub(if self.plan().small { 1 } else { 4 }).max(1)
+        usize::from(self.plan().body).saturating_sub(if self.plan().small { 1 } else { 5 }).max(1)
     }
 
     pub(crate) fn row(&self, port: Port) -> Option<&Row> {
@@ -441,7 +455,10 @@ impl State {
             Screen::Tunnels => self.live.tunnels.len().saturating_sub(self.tunnel_rows.len()),
             Screen::Health => self.live.tunnels.len().saturating_sub(self.health_rows.len()),
             Screen::Sessions => self.live.sessions.len().saturating_sub(self.session_rows.len()),
-            Screen::Audit => self.live.events.len().saturating_sub(self.audit_rows.len()),
+            Screen::Audit => {
+                let all = self.live.events.len() + self.hunted().count();
+                all.saturating_sub(self.audit_rows.len())
+            }
             Screen::Changes => self.changes.hidden,
             Screen::Ports => 0,
         }
@@ -485,23 +502,30 @@ impl State {
                 self.filter_problem = first.and_then(|s| filter.unknown_field(s).map(ToOwned::to_owned));
             }
             Screen::Audit => {
-                let shown = |r: &&Arc<Record>| filter.is_empty() || filter.matches(&***r);
+                self.keep_for_hunt();
+                let asked = self.journal.asked;
+                let shown = |r: &&Arc<Record>| journal::shows(&filter, r, &asked);
+                let hunted: Vec<Arc<Record>> = self.hunted().cloned().collect();
                 let (oldest, newest) =
                     (self.live.events.front().map(|r| r.seq), self.live.events.back().map(|r| r.seq));
                 let (from, upto, by) = &self.audit_from;
-                let same = *from == oldest && *by == filter;
+                let same = *from == hunted.first().map(|r| r.seq).or(oldest) && *by == filter;
                 if !self.live.filled_in() && same {
                     // Only newer ones have come: a busy journal is not filtered anew ten times a second.
                     let known = self.live.events.partition_point(|r| Some(r.seq) <= *upto);
                     self.audit_rows.extend(self.live.events.iter().skip(known).filter(shown).cloned());
                 } else {
-                    self.audit_rows = self.live.events.iter().filter(shown).cloned().collect();
+                    self.audit_rows = hunted.iter().chain(self.live.events.iter().filter(shown)).cloned().collect();
                 }
                 self.audit_ids.truncate(0);
                 self.audit_ids.extend(self.audit_rows.iter().map(|r| r.seq));
-                self.audit_from = (oldest, newest, filter.clone());
+                self.audit_from = (hunted.first().map(|r| r.seq).or(oldest), newest, filter.clone());
                 let first = self.live.events.front();
-                self.filter_problem = first.and_then(|r| filter.unknown_field(&**r).map(ToOwned::to_owned));
+                self.filter_problem = first.and_then(|r| journal::unknown_field(&filter, r, &asked));
+                if let Some(before) = self.journal.failures.take() {
+                    let found = failures::Failures::of(&self.audit_rows, &self.live, Some(&before));
+                    self.journal.failures = Some(found);
+                }
             }
             Screen::Changes => {
                 self.changes.absorb(&self.live, self.now);
@@ -542,6 +566,11 @@ impl State {
             Screen::Tunnels => self.tunnels.settle(&self.tunnel_rows, height),
             Screen::Health => self.health.settle(&self.health_rows, height),
             Screen::Sessions => self.sessions.settle(&self.session_rows, height),
+            Screen::Audit if self.journal.failures.is_some() => {
+                if let Some(f) = &mut self.journal.failures {
+                    f.settle(height);
+                }
+            }
             Screen::Audit if self.follow => self.audit.go(nav::Step::Bottom, &self.audit_ids, height),
             Screen::Audit => self.audit.settle(&self.audit_ids, height),
             Screen::Changes => self.changes.nav.settle(&self.changes.ids, height),
@@ -564,7 +593,10 @@ impl State {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let rates = self.live.rates_end(self.now);
         let leaves = (self.screen == Screen::Changes).then(|| self.changes.leaves()).flatten();
-        [self.write_until, self.interrupt_until, self.visitors_due, rates, leaves].into_iter().flatten().min()
+        [self.write_until, self.interrupt_until, self.visitors_due, self.journal.chain_due, rates, leaves]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// When write mode would end, were it entered now.

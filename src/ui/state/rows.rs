@@ -78,6 +78,12 @@ impl Fields for SessionView {
     }
 }
 
+/// An event, and as of when times in a filter are meant.
+pub(crate) struct EventRow<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) asked: &'a super::journal::Window,
+}
+
 impl Fields for Record {
     fn field(&self, name: &str) -> Option<String> {
         let c = &self.event.context;
@@ -106,7 +112,16 @@ impl Fields for Record {
         let c = &self.event.context;
         let key = c.fingerprint.as_deref().unwrap_or("");
         let source = c.source.map(|s| s.to_string()).unwrap_or_default();
-        format!("{} {} {source} {key}", self.event.name(), sentence::event(self))
+        let (user, who) = (c.user.as_deref().unwrap_or(""), sentence::actor(&self.event.actor));
+        let ids = [c.session.map(|s| s.to_string()), c.visitor.map(|v| v.to_string()), c.via.clone()];
+        let ids: Vec<String> = ids.into_iter().flatten().collect();
+        format!(
+            "{} {} {who} {} {user} {source} {key} {}",
+            self.event.name(),
+            sentence::subject(self),
+            sentence::event(self),
+            ids.join(" ")
+        )
     }
 }
 

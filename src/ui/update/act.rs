@@ -4,7 +4,7 @@ use super::{Effect, bulk, mute, say, send_action};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
 use crate::model::{BlockTarget, HostName, Port, Role, SessionId, VisitorId};
-use crate::ui::state::dialog::{Ask, Dialog, Field, HOST, REASON, SERVICE, Subject, TARGET, TO, TYPED};
+use crate::ui::state::dialog::{Ask, Dialog, Field, HOST, REASON, SERVICE, Subject, TARGET, TO, TYPED, UNTIL};
 use crate::ui::state::live::Row;
 use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Screen, State, Tone};
@@ -70,7 +70,18 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
             Ok(assign(state, spec, Some(port), ""))
         }
         "move" => row.map(|r| of_lease(state, spec, r)).ok_or_else(|| "no lease is selected".into()),
-        "release" => row.map(|r| of_lease(state, spec, r)).ok_or_else(|| "no lease is selected".into()),
+        "release" => match (row, port.and_then(|p| state.live.reservation(p))) {
+            (Some(row), _) => Ok(of_lease(state, spec, row)),
+            (None, Some(r)) => Ok(of_reservation(spec, r)),
+            (None, None) => Err("no lease and no reservation is selected".into()),
+        },
+        "reserve" => {
+            let port = port.ok_or("select a free port first; f finds one")?;
+            match row {
+                Some(row) => Err(format!("{port} is leased to {}: f finds a free one", row.host())),
+                None => Ok(reserve(state, spec, port, "", "")),
+            }
+        }
         "reconnect" if state.screen == Screen::Sessions => {
             let s = state.selected_session().filter(|s| s.team.is_some());
             let s = s.ok_or("select a host's session")?;
@@ -176,7 +187,14 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
         }
         "release" => {
             extra(1)?;
-            Ok(of_lease(state, spec, lease(first)?))
+            match state.live.reservation(port(first)?) {
+                Some(r) => Ok(of_reservation(spec, r)),
+                None => Ok(of_lease(state, spec, lease(first)?)),
+            }
+        }
+        "reserve" => {
+            let until = words.get(1).copied().unwrap_or_default();
+            Ok(reserve(state, spec, port(first)?, until, &words.get(2..).unwrap_or_default().join(" ")))
         }
         "cut_visitor" => {
             extra(1)?;
@@ -202,7 +220,7 @@ pub(super) fn new(
     facts: Vec<String>,
     fields: Vec<Field>,
 ) -> Ask {
-    Ask { spec, subject, seen: None, title, facts, fields, focus: 0, problem: None }
+    Ask { spec, subject, seen: None, title, facts, fields, focus: 0, problem: None, dry: None, window: None }
 }
 
 pub(super) fn plain(spec: &'static ActionSpec, action: Action, title: &str, facts: Vec<String>) -> Ask {
@@ -302,19 +320,49 @@ fn block<'a>(state: &'a State, target: &BlockTarget) -> Option<&'a crate::model:
 fn assign(state: &State, spec: &'static ActionSpec, port: Option<Port>, host: &str) -> Ask {
     let place = port.map_or_else(|| "the next free port of its team".to_owned(), |p| format!("port {p}"));
     let team = port.and_then(|p| state.live.team_of(p));
-    let facts = team.map(|t| vec![format!("range of team {}", t.name)]).unwrap_or_default();
+    let mut facts = team.map(|t| vec![format!("range of team {}", t.name)]).unwrap_or_default();
+    facts.extend(port.and_then(|p| clash(state, p)));
+    // A host of another team would be refused.
+    let hosts = team.map_or_else(|| state.live.host_names(), |t| state.live.hosts_of(&t.name));
     let fields = vec![
-        Field::text(HOST).with(host).knowing(state.live.host_names()),
+        Field::text(HOST).with(host).knowing(hosts),
         Field::text(SERVICE).knowing(["ssh", "http", "https"].map(str::to_owned).to_vec()),
         Field::text(REASON),
     ];
     new(spec, Subject::Assign { port }, format!("assign {place}"), facts, fields)
 }
 
+/// Keeps a free port free.
+fn reserve(state: &State, spec: &'static ActionSpec, port: Port, until: &str, reason: &str) -> Ask {
+    let mut facts: Vec<String> =
+        state.live.team_of(port).map(|t| format!("range of team {}", t.name)).into_iter().collect();
+    if let Some(r) = state.live.reservation(port) {
+        facts.push(format!("reserved by {}: {}; this takes its place", r.by, r.reason));
+    }
+    facts.push("nobody gets it until then; the reservation ends by itself, and release ends it before".to_owned());
+    let fields = vec![Field::text(UNTIL).with(until), Field::text(REASON).with(reason)];
+    let ask = new(spec, Subject::Reserve { port }, format!("reserve {port}"), facts, fields);
+    Ask { window: Some(state.window()), ..ask }
+}
+
+fn of_reservation(spec: &'static ActionSpec, r: &crate::model::ReservationView) -> Ask {
+    let facts = vec![format!("reserved by {}: {}", r.by, r.reason), "anybody of its team may have it then".to_owned()];
+    let subject = Subject::Release { port: r.port };
+    new(spec, subject, format!("end the reservation of {}", r.port), facts, vec![Field::text(REASON)])
+}
+
+/// Who else wants a port.
+fn clash(state: &State, port: Port) -> Option<String> {
+    let (last, count) = state.live.clash(port)?;
+    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    Some(format!("{} asked for it {times} and was refused", crate::ui::sentence::actor(&last.event.actor)))
+}
+
 fn of_lease(state: &State, spec: &'static ActionSpec, row: &Row) -> Ask {
     let port = row.port();
     let mut facts = vec![format!("{} lease of {} ({})", row.view.lease.kind, row.host(), row.team())];
     facts.extend(blast(state, |r| r.port() == port));
+    facts.extend(clash(state, port));
     let (subject, title, fields) = if spec.id == "move" {
         let to = Field::text(TO);
         (Subject::Move { from: port }, format!("move {port}"), vec![to, Field::text(REASON)])

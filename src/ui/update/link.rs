@@ -1,6 +1,6 @@
 //! What comes from the daemon.
 
-use super::{Effect, bulk, changes, ran, say, send, tabs, visitors};
+use super::{Effect, bulk, changes, journal, ran, rehearse, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
 use crate::model::{Incident, Severity};
@@ -74,6 +74,8 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
     }
     changes::ask(state, &mut out);
+    journal::attend(state, &mut out);
+    rehearse::attend(state, &mut out);
     state.settle();
     out
 }
@@ -104,6 +106,9 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
         (Pending::Batch(action), result) => bulk::answered(state, &action, result, out),
         (Pending::Changes(scope), result) => changes::answered(state, scope.as_ref(), result),
         (Pending::HowTo(host), result) => tabs::howto(state, host, result),
+        (Pending::Hunt(number), result) => journal::found(state, number, result, out),
+        (Pending::Rehearse(of), result) => rehearse::told(state, of, result),
+        (Pending::Chain, result) => journal::chained(state, result, out),
         (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, format!("audit: {e}")),
         (Pending::Older, Ok(Reply::Records { records, more })) => {
             state.live.beginning = !more;

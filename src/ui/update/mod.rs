@@ -3,10 +3,12 @@
 mod act;
 mod bulk;
 mod changes;
+mod journal;
 mod link;
 mod mouse;
 mod mute;
 mod palette;
+mod rehearse;
 mod settings;
 mod tabs;
 mod typing;
@@ -76,6 +78,8 @@ pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
         }
     }
     changes::ask(state, &mut out);
+    journal::attend(state, &mut out);
+    rehearse::attend(state, &mut out);
     state.settle();
     out
 }
@@ -104,6 +108,9 @@ pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
     }
     if state.screen == Screen::Changes && state.changes.leaves().is_some_and(|t| t <= now) {
         state.resort();
+    }
+    if state.journal.chain_due.take_if(|t| *t <= now).is_some() {
+        journal::chain(state, &mut out);
     }
     if state.interrupt_until.is_some_and(|t| t <= now) {
         state.interrupt_until = None;
@@ -238,6 +245,10 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         }
         Cmd::Redraw => out.push(Effect::Redraw),
         Cmd::Pause => follow(state, !state.follow),
+        Cmd::DayBack => journal::day(state, false),
+        Cmd::DayOn => journal::day(state, true),
+        Cmd::Kind => journal::kind(state),
+        Cmd::Failures => journal::failures(state),
         Cmd::NextFree => next_free(state),
         Cmd::Mark => bulk::mark(state),
         Cmd::MarkAll => bulk::mark_all(state),
@@ -276,6 +287,7 @@ fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
                 Step::Bottom => Way::Last,
             },
         ),
+        Screen::Audit if state.summing() => journal::failures_step(state, step),
         Screen::Audit => {
             if step == Step::Bottom {
                 follow(state, true);
@@ -287,7 +299,7 @@ fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {
                 follow(state, false);
             }
             let at_top = state.audit_ids.is_empty() || state.audit.selected == state.audit_ids.first().copied();
-            if at_top && matches!(step, Step::Up(_) | Step::Top) {
+            if at_top && matches!(step, Step::Up(_) | Step::Top) && !journal::further(state, out) {
                 older(state, out);
             }
         }
@@ -346,6 +358,7 @@ fn next_free(state: &mut State) {
 
 fn open(state: &mut State) {
     match state.screen {
+        Screen::Audit if state.summing() => journal::failures_open(state),
         Screen::Tunnels | Screen::Health if state.selected_port().is_some() => {
             state.detail = true;
             state.detail_scroll = 0;
@@ -405,6 +418,10 @@ fn back(state: &mut State) {
     } else if bulk::meant(state) {
         state.marks.clear();
         state.message = None;
+    } else if journal::stop(state) {
+        // The screen's header says so.
+    } else if state.summing() {
+        journal::failures(state);
     } else if state.message.is_some() {
         state.message = None;
     } else if state.filter().is_some() {
@@ -448,7 +465,9 @@ fn search(state: &mut State, forward: bool) {
                 let s = state.session_rows.get(*i).and_then(|id| state.live.sessions.get(id));
                 s.is_some_and(|s| filter.matches(s))
             }
-            Screen::Audit => state.audit_rows.get(*i).is_some_and(|r| filter.matches(&**r)),
+            Screen::Audit => {
+                state.audit_rows.get(*i).is_some_and(|r| super::state::journal::shows(&filter, r, &state.journal.asked))
+            }
             Screen::Changes => state.changes.rows.get(*i).is_some_and(|c| filter.matches(c)),
             Screen::Ports => false,
         }
@@ -524,7 +543,7 @@ fn shell_command(state: &State) -> Option<String> {
                 None => "portreeve ports".to_owned(),
             })
         }
-        Screen::Audit => Some("portreeve audit -f".to_owned()),
+        Screen::Audit => Some(journal::shell_command(state)),
         Screen::Changes => {
             let since = format!("portreeve audit --since {}m", state.changes.minutes);
             let c = &state.changes.selected()?.newest.event.context;

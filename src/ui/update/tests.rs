@@ -315,7 +315,9 @@ fn rates_come_from_what_was_counted_between_two_pictures() {
 fn scrolling_past_the_oldest_event_asks_for_older_ones_once() {
     let mut s = console((80, 24));
     let effects = keys(&mut s, "5gg");
-    let [Effect::Send(id, Request::Audit(q))] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Send(_, Request::Chain), Effect::Send(id, Request::Audit(q))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(q.before, Some(Seq(101)));
     let id = *id;
     assert!(keys(&mut s, "gg").is_empty(), "one at a time");
@@ -367,13 +369,13 @@ fn the_cursor_of_the_grid_goes_by_port_across_lines_and_teams() {
 #[test]
 fn assign_move_and_release_say_what_they_mean() {
     let mut s = writable((80, 24));
-    let act = |e: Vec<Effect>| match e.into_iter().next() {
+    let act = |e: Vec<Effect>| match e.into_iter().rfind(|e| !matches!(e, Effect::Send(_, Request::Rehearse(_)))) {
         Some(Effect::Send(_, Request::Act(a))) => a,
         e => panic!("{e:?}"),
     };
-    let a = act(keys(&mut s, "3fapay-s\t\tssh\tnew site\r"));
+    let a = act(keys(&mut s, "3faiot-l\t\tssh\tnew site\r"));
     let assigned = Action::Assign {
-        host: "pay-spare".parse().unwrap(),
+        host: "iot-lost".parse().unwrap(),
         port: Some(port(20203)),
         service: Some("ssh".into()),
         reason: Some("new site".into()),
@@ -456,7 +458,9 @@ fn the_audit_takes_new_events_in_without_filtering_the_old_ones_anew() {
     push(&mut s, d);
     assert_eq!(s.audit_ids, [Seq(106), Seq(107)]);
     keys(&mut s, "\x1b");
-    assert_eq!(s.audit_ids.len(), 8);
+    assert_eq!(s.audit_ids.len(), 2);
+    keys(&mut s, "\x1b");
+    assert_eq!(s.audit_ids.len(), 8, "first the search ends, then the filter");
 }
 
 fn record_of_daemon(seq: u64) -> crate::audit::Record {

@@ -1,22 +1,29 @@
 //! Screen 5: the journal as it is written, and back in time.
 
-use super::canvas::Canvas;
+mod failures;
+
+use super::canvas::{Canvas, Span};
 use super::table::{self, Column, Rows, col, num};
 use crate::audit::{Outcome, Record};
 use crate::ui::state::Pending;
+use crate::ui::state::journal::Phase;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
 
 pub(super) const COLUMNS: [Column; 6] = [
     col("TIME", 12, 12, 0),
-    num("SEQ", 6, 3),
+    num("SEQ", 6, 6),
     col("WHO", 9, 16, 1),
-    col("ON WHAT", 14, 26, 2),
-    col("SOURCE", 20, 22, 4),
-    col("EVENT", 30, 400, 0),
+    col("ON WHAT", 12, 26, 2),
+    col("SOURCE", 15, 22, 3),
+    col("EVENT", 24, 400, 0),
 ];
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
+    let area = if c.state.plan().small { area } else { header(c, area) };
+    if c.state.summing() {
+        return failures::draw(c, area);
+    }
     let rows = Rows {
         len: c.state.audit_rows.len(),
         offset: c.state.audit.offset,
@@ -25,6 +32,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     };
     let foot = u16::try_from(c.state.footer()).unwrap_or(0);
     let list = Rect { height: area.height.saturating_sub(foot), ..area };
+    let wide = area.width >= 100;
     table::draw(c, list, &COLUMNS, None, &rows, |c, i| {
         let Some(r) = c.state.audit_rows.get(i) else { return vec![] };
         let failure = sentence::is_auth_failure(r);
@@ -34,7 +42,9 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             Outcome::Refused => c.pal.warn,
             Outcome::Failure => c.pal.bad,
         };
-        let source = r.event.context.source.map(|s| s.to_string()).unwrap_or_default();
+        // The port of the other side says little where there is little room; it is below, with the whole event.
+        let source = r.event.context.source;
+        let source = source.map(|s| if wide { s.to_string() } else { s.ip().to_string() }).unwrap_or_default();
         let mark = if failure { c.glyph("✗ ", "x ") } else { "" };
         vec![
             (c.time(r.at), c.pal.dim),
@@ -45,26 +55,107 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             (format!("{mark}{}", sentence::event(r)), style),
         ]
     });
+    if rows.len == 0 && list.height > 2 {
+        let dim = c.pal.dim;
+        let note = match &c.state.journal.hunt {
+            Some(h) if h.runs() => "nothing yet; the files are being searched",
+            Some(h) if h.phase == Phase::Done => "nothing in the whole journal; Esc clears the filter",
+            Some(_) => "nothing in what was searched; k goes on, Esc clears the filter",
+            None => "no events yet",
+        };
+        c.put(list, list.x + 1, list.y + 2, note, dim);
+    }
     if foot > 0 {
         whole(c, Rect { y: list.bottom(), height: foot, ..area });
     }
-    // What the list is doing stands at the right of its titles.
+    if c.state.plan().small {
+        // What the list is doing stands at the right of its titles.
+        let (note, style) = hunting(c, false).unwrap_or_else(|| mode(c));
+        let w = u16::try_from(text::width(&note)).unwrap_or(0) + 2;
+        let x = area.right().saturating_sub(w).max(area.x);
+        c.put(area, x, area.y, &format!(" {note} "), style);
+    }
+}
+
+/// What the list is doing, how far a search is, and how it stands with the chain.
+fn header(c: &mut Canvas<'_>, area: Rect) -> Rect {
+    let bar: Span = (format!(" {} ", c.glyph("│", "|")), c.pal.border);
+    let mut spans = vec![(" ".to_owned(), c.pal.text), mode(c)];
+    let width = |spans: &[Span]| spans.iter().map(|(s, _)| text::width(s)).sum::<usize>();
+    let chain = chain(c);
+    let room = usize::from(area.width).saturating_sub(text::width(&chain.0) + 2);
+    if let Some(said) = hunting(c, true) {
+        let fits = width(&spans) + 3 + text::width(&said.0) <= room;
+        spans.push(bar);
+        spans.push(if fits { said } else { hunting(c, false).unwrap_or(said) });
+    }
+    c.line(area, area.y, &spans);
+    let at = area.right().saturating_sub(u16::try_from(text::width(&chain.0)).unwrap_or(0) + 1).max(area.x);
+    c.put(area, at.saturating_sub(1).max(area.x), area.y, " ", chain.1);
+    c.put(area, at, area.y, &chain.0, chain.1);
+    Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
+}
+
+/// Whether new events are followed.
+fn mode(c: &Canvas<'_>) -> Span {
     let new = c.state.new_below();
     let loading = c.state.pending.values().any(|p| *p == Pending::Older);
-    let (note, style) = if loading {
+    if loading {
         ("loading older".to_owned(), c.pal.warn)
     } else if c.state.follow {
         (format!("{} follow", c.glyph("●", "*")), c.pal.ok)
     } else if new > 0 {
         (format!("paused, {new} new below: G"), c.pal.notice)
-    } else if c.state.live.beginning && rows.selected == Some(0) {
+    } else if c.state.filter().is_none() && c.state.live.beginning && c.state.audit.index(&c.state.audit_ids) == Some(0)
+    {
         ("paused, this is the beginning".to_owned(), c.pal.dim)
     } else {
         ("paused: G follows".to_owned(), c.pal.warn)
+    }
+}
+
+/// How far a search is, in full or short.
+fn hunting(c: &Canvas<'_>, full: bool) -> Option<Span> {
+    let h = c.state.journal.hunt.as_ref()?;
+    let (p, found) = (h.progress, h.found.len());
+    let files = format!("{} of {} files", p.files_done, p.files);
+    let bytes = format!("{} of {}", text::bytes(p.bytes_done), text::bytes(p.bytes));
+    Some(match (&h.phase, full) {
+        (Phase::Running, true) => (format!("searching {bytes}, {files}: {found} found, Esc stops"), c.pal.warn),
+        (Phase::Running, false) => (format!("searching {bytes}: {found}, Esc"), c.pal.warn),
+        (Phase::Enough, true) => (format!("{found} older found in {bytes}, k at the top: more"), c.pal.info),
+        (Phase::Enough, false) => (format!("{found} older, k: more"), c.pal.info),
+        (Phase::Stopped, true) => {
+            (format!("stopped at {bytes}: {found} older found, k at the top goes on"), c.pal.warn)
+        }
+        (Phase::Stopped, false) => (format!("stopped, {found} older"), c.pal.warn),
+        (Phase::Done, true) => {
+            (format!("all {} in {} files searched, {found} older found", text::bytes(p.bytes), p.files), c.pal.dim)
+        }
+        (Phase::Done, false) => (format!("all searched, {found} older"), c.pal.dim),
+        (Phase::Failed(why), _) => (format!("not searched: {why}"), c.pal.bad),
+    })
+}
+
+/// As `portreeve audit verify` would say of what has been read.
+fn chain(c: &Canvas<'_>) -> Span {
+    let Some(chain) = &c.state.journal.chain else { return ("chain not checked yet".to_owned(), c.pal.dim) };
+    let upto = chain.upto.map(|(seq, _)| seq.0).unwrap_or_default();
+    if let Some(b) = &chain.broken {
+        let place = b.seq.map_or_else(|| format!("{} line {}", b.file, b.line), |s| format!("seq {s}"));
+        return (format!("{}chain BROKEN at {place}", c.glyph("✗ ", "x ")), c.pal.notice);
+    }
+    if !chain.complete {
+        let (read, all) = chain.bytes;
+        let percent = (read * 100).checked_div(all).unwrap_or(0);
+        return (format!("chain: checking, {percent}%"), c.pal.dim);
+    }
+    let from = match chain.first.map(|s| s.0) {
+        // Older files have been moved away.
+        Some(first) if first > 1 => format!("{first}-"),
+        _ => "to ".to_owned(),
     };
-    let w = u16::try_from(text::width(&note)).unwrap_or(0) + 2;
-    let x = area.right().saturating_sub(w).max(area.x);
-    c.put(area, x, area.y, &format!(" {note} "), style);
+    (format!("{}chain holds {from}{upto}", c.glyph("✓ ", "+ ")), c.pal.ok)
 }
 
 /// The selected event without cuts.
@@ -94,3 +185,6 @@ pub(super) fn in_full(c: &Canvas<'_>, r: &Record) -> String {
     parts.extend(x.session.map(|s| s.to_string()));
     format!("{} · {}", parts.join(" · "), sentence::event(r))
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,14 @@ impl Canvas<'_> {
         }
     }
 
+    /// A time to come, with its day.
+    pub(crate) fn moment(&self, at: Time) -> String {
+        match self.state.zone {
+            Zone::Utc => at.format("%Y-%m-%d %H:%MZ").to_string(),
+            Zone::Local | Zone::Relative => at.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string(),
+        }
+    }
+
     /// Glyph for this terminal.
     pub(crate) fn glyph(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         if self.state.caps.unicode { unicode } else { ascii }

@@ -110,6 +110,14 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
         let note = if known.is_empty() { "none known by this name".to_owned() } else { known.join(" ") };
         lines.push(vec![(text::fit(&format!("{}{note}", " ".repeat(label_width)), room, false), dim)]);
     }
+    if let Some(dry) = &ask.dry {
+        let (said, style) = match dry.allowed {
+            Some(true) => (format!("{}would be done: {}", c.glyph("✓ ", "+ "), dry.rule), c.pal.ok),
+            Some(false) => (format!("{}would be REFUSED: {}", c.glyph("✗ ", "x "), dry.rule), bad),
+            None => (format!("not tried: {}", dry.rule), dim),
+        };
+        lines.extend(text::wrap(&said, room).into_iter().map(|l| vec![(l, style)]));
+    }
     if let Some(p) = &ask.problem {
         lines.extend(text::wrap(p, room).into_iter().map(|l| vec![(l, bad)]));
     }

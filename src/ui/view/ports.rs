@@ -23,14 +23,19 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             }
             GridLine::Team(Some(i)) => {
                 let Some(t) = c.state.live.teams.get(*i) else { continue };
-                let size: usize = t.ranges.iter().map(|r| r.size()).sum();
+                let (size, free) = (t.size(), t.free());
                 let ranges: Vec<String> = t.ranges.iter().map(ToString::to_string).collect();
-                let percent = (t.leased * 100).checked_div(size).unwrap_or(0);
-                let contact = t.contact.as_deref().map(|k| format!(", call {k}")).unwrap_or_default();
+                let percent = ((size - free) * 100).checked_div(size).unwrap_or(0);
+                let reserved =
+                    if t.reserved.is_empty() { String::new() } else { format!(" +{} reserved", t.reserved.len()) };
+                let next = c.state.grid_next_free(t).map_or_else(|| "none free".to_owned(), |p| format!("next {p}"));
+                let ahead = c.state.live.forecast(t, c.state.now).map(|f| format!(" · {}", text::forecast(&f)));
+                let contact = t.contact.as_deref().map(|k| format!(" · call {k}")).unwrap_or_default();
                 let facts = format!(
-                    "  {} · {} of {size} leased ({percent}%) · {}{contact}",
+                    "  {} · {} of {size} leased{reserved} ({percent}%) · {next}{} · {}{contact}",
                     ranges.join(" "),
                     t.leased,
+                    ahead.unwrap_or_default(),
                     t.bind
                 );
                 let style = if percent >= 90 { c.pal.warn } else { dim };
@@ -85,10 +90,20 @@ fn about(c: &mut Canvas<'_>, area: Rect) {
             let reason = l.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
             why.push((format!(" {} by {}, {}{until}{reason}", l.kind, l.by, c.time(l.since)), dim));
         }
+        None if kind == PortKind::Reserved => {
+            if let Some(r) = c.state.live.reservation(port) {
+                spans.push((format!("until {} by {}", c.moment(r.until), r.by), text_style));
+                why.push((format!(" {}; r ends it, v sets another time", r.reason), dim));
+            }
+        }
         None => {
             let team = c.state.live.team_of(port).map(|t| t.name.to_string()).unwrap_or_default();
             spans.push((format!("range of {team}"), text_style));
-            let hint = if c.state.writable() { " a assigns it to a host" } else { " W, then a assigns it to a host" };
+            let hint = if c.state.writable() {
+                " a assigns it to a host, v reserves it until a date"
+            } else {
+                " W, then a assigns it to a host, v reserves it"
+            };
             why.push((hint.to_owned(), dim));
         }
     }
@@ -97,6 +112,17 @@ fn about(c: &mut Canvas<'_>, area: Rect) {
     if area.height >= 3 {
         let cut: Vec<Span> = why.into_iter().map(|(s, st)| (text::cut(&s, usize::from(area.width)), st)).collect();
         c.line(area, y, &cut);
+        y += 1;
+    }
+    if area.height >= 5 {
+        if let Some((last, count)) = c.state.live.clash(port) {
+            let who = crate::ui::sentence::actor(&last.event.actor);
+            let rule = last.event.context.rule.clone().unwrap_or_default();
+            let times = if count > 1 { format!(", {count} times") } else { String::new() };
+            let said = format!(" ! {who} asked for it {}{times}: {rule}", c.time(last.at));
+            let warn = c.pal.warn;
+            c.put(area, area.x, y, &text::cut(&said, usize::from(area.width)), warn);
+        }
         y += 1;
     }
     if area.height >= 4 {
@@ -111,3 +137,6 @@ fn about(c: &mut Canvas<'_>, area: Rect) {
         c.line(area, y, &legend);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,8 +188,8 @@ fn a_message_that_is_cut_is_whole_in_messages() {
 #[test]
 fn a_key_that_acts_on_another_screen_says_which() {
     let mut s = writable((80, 24));
-    keys(&mut s, "m");
-    assert!(show(&s).contains("move is done on the ports screen (3), or with :move FROM [TO]"), "{}", show(&s));
+    keys(&mut s, "a");
+    assert!(show(&s).contains("assign is done on the ports screen (3), or with :assign HOST [PORT]"), "{}", show(&s));
 }
 
 #[test]
