@@ -24,6 +24,8 @@ pub enum Scope {
     Port,
     /// Acts on the selected incident.
     Incident,
+    /// Acts on the selected session.
+    Session,
     /// Acts on the whole bastion.
     Bastion,
 }
@@ -143,14 +145,14 @@ pub const ACTIONS: &[ActionSpec] = &[
     },
     ActionSpec {
         id: "disconnect",
-        key: None,
+        key: Some('D'),
         verb: "disconnect",
         args: "SESSION",
         help: "close one SSH session",
         danger: Danger::Confirm,
         cuts: true,
         role: Role::Operator,
-        scope: Scope::Bastion,
+        scope: Scope::Session,
     },
     ActionSpec {
         id: "mute",

@@ -137,6 +137,7 @@ pub(crate) fn snapshot() -> Snapshot {
             bytes_in: 10,
             bytes_out: 20,
             rtt_ms: Some(12.5),
+            algorithms: None,
             last_heard: Some(at),
             revision: Revision(1),
         }],

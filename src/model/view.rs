@@ -160,6 +160,9 @@ pub struct SessionView {
     pub fingerprint: String,
     /// The client's identification string without `SSH-2.0-`, cleaned.
     pub client: String,
+    /// Key exchange and cipher agreed on, as far as that is known.
+    #[serde(default)]
+    pub algorithms: Option<String>,
     /// When it signed in.
     pub since: Time,
     /// Ports it carries.

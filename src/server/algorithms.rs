@@ -103,6 +103,15 @@ fn ciphers(chosen: Option<&[Cipher]>) -> Cow<'static, [cipher::Name]> {
     chosen.map_or(Cow::Borrowed(suitable_ciphers()), |cs| cs.iter().map(name).collect())
 }
 
+/// What was agreed on with a client that offered this.
+pub(super) fn agreed(config: &Config, offer: &super::kexinit::Offer) -> Option<String> {
+    let kex: Vec<&str> = KEX.iter().map(AsRef::as_ref).collect();
+    let ciphers = ciphers(config.ssh.ciphers.as_deref());
+    let cipher: Vec<&str> = ciphers.iter().map(AsRef::as_ref).collect();
+    let mac: Vec<&str> = MACS.iter().map(AsRef::as_ref).collect();
+    offer.agreed(&kex, &cipher, &mac)
+}
+
 /// The library's configuration for ours.
 #[must_use]
 pub fn russh_config(config: &Config, keys: Vec<PrivateKey>) -> Arc<russh::server::Config> {

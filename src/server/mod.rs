@@ -8,6 +8,7 @@ mod client;
 mod flight;
 mod forward;
 mod front;
+mod kexinit;
 mod login;
 mod owner;
 mod path;

@@ -4,6 +4,7 @@
 //! data). It does not own the stream.
 
 use super::ahead::ReadAhead;
+use super::kexinit::{Offer, Sniffer};
 use crate::model::{Obituary, ObituaryCause};
 use crate::tunnels::Vital;
 use std::io;
@@ -18,7 +19,7 @@ const IDENT_MAX: usize = 255;
 
 /// The client's identification, as far as it has come.
 #[derive(Debug, Default)]
-pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>);
+pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, OnceLock<Offer>);
 
 impl Ident {
     /// The key that was last offered and would do, were it proved.
@@ -36,6 +37,11 @@ impl Ident {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// What the client offered in its first packet, once it has come.
+    pub(super) fn offer(&self) -> Option<&Offer> {
+        self.2.get()
+    }
+
     /// The client's software, without `SSH-2.0-`, cleaned; empty while unknown.
     pub(super) fn software(&self) -> String {
         let line = self.0.get().map_or("", String::as_str);
@@ -49,21 +55,41 @@ pub(super) struct SessionStream {
     vital: Arc<Vital>,
     ident: Arc<Ident>,
     first: Vec<u8>,
+    kexinit: Sniffer,
     blocked: bool,
 }
 
 impl SessionStream {
     pub(super) fn new(inner: TcpStream, vital: Arc<Vital>, ident: Arc<Ident>) -> Self {
-        Self { inner, ahead: ReadAhead::default(), vital, ident, first: Vec::new(), blocked: false }
+        Self {
+            inner,
+            ahead: ReadAhead::default(),
+            vital,
+            ident,
+            first: Vec::new(),
+            kexinit: Sniffer::default(),
+            blocked: false,
+        }
     }
 
     fn sniff(&mut self, bytes: &[u8]) {
         if self.ident.0.get().is_some() {
+            if self.ident.2.get().is_none()
+                && let Some(offer) = self.kexinit.feed(bytes)
+            {
+                let _ = self.ident.2.set(offer);
+            }
             return;
         }
-        let room = IDENT_MAX.saturating_sub(self.first.len());
+        let before = self.first.len();
+        let room = IDENT_MAX.saturating_sub(before);
         self.first.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
         if let Some(end) = self.first.iter().position(|b| *b == b'\n') {
+            // What came with it belongs to the first packet.
+            if let Some(offer) = bytes.get((end + 1).saturating_sub(before)..).and_then(|rest| self.kexinit.feed(rest))
+            {
+                let _ = self.ident.2.set(offer);
+            }
             let line = String::from_utf8_lossy(self.first.get(..end).unwrap_or_default()).trim_end().to_owned();
             let _ = self.ident.0.set(line);
             self.first = Vec::new();

@@ -92,6 +92,7 @@ fn session(host: &str, id: u64, age: i64, source: &str, ports: &[u16]) -> Sessio
         bytes_in: 0,
         bytes_out: 0,
         rtt_ms: None,
+        algorithms: None,
         last_heard: None,
         revision: Revision(1),
     }

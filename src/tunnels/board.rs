@@ -427,6 +427,7 @@ fn session_row(s: &Session, ports: Vec<Port>) -> SessionView {
         bytes_in: s.vital.bytes_in(),
         bytes_out: s.vital.bytes_out(),
         rtt_ms: s.vital.rtt_ms(),
+        algorithms: s.algorithms.clone(),
         last_heard: Some(s.vital.last_heard()),
         revision: Revision::default(),
     }

@@ -50,6 +50,8 @@ pub struct Session {
     pub fingerprint: String,
     /// The client's identification, cleaned.
     pub client: String,
+    /// Key exchange and cipher agreed on, as far as that is known.
+    pub algorithms: Option<String>,
     /// When it signed in.
     pub since: Time,
     /// Signs of life, and the poison.

@@ -108,6 +108,7 @@ pub(crate) fn session(of: &TunnelView) -> SessionView {
         bytes_in: 123_456,
         bytes_out: 45_678,
         rtt_ms: Some(f64::from(of.lease.port.get() % 100) + 0.5),
+        algorithms: Some("curve25519-sha256 aes128-gcm@openssh.com".into()),
         last_heard: Some(ago(3)),
         revision: Revision(1),
     }

@@ -121,8 +121,8 @@ pub(crate) const KEYS: &[Binding] = &[
     on(b(&[Char(']')], "]", Cmd::TabOn, "the next tab, in a tunnel's detail"), &[Tunnels, Health]),
     b(&[Char('n')], "n", Cmd::Next, "next row that matches the last filter"),
     b(&[Char('N')], "N", Cmd::Previous, "previous row that matches"),
-    on(hinted(b(&[Char('s')], "s", Cmd::Sort, "sort by the next column"), "sort"), &[Tunnels]),
-    on(b(&[Char('S')], "S", Cmd::Reverse, "sort the other way round"), &[Tunnels]),
+    on(hinted(b(&[Char('s')], "s", Cmd::Sort, "sort by the next column"), "sort"), &[Tunnels, Sessions]),
+    on(b(&[Char('S')], "S", Cmd::Reverse, "sort the other way round"), &[Tunnels, Sessions]),
     on(b(&[Char(' ')], "Space", Cmd::Mark, "mark; actions are then of all that is marked"), &[Tunnels]),
     on(b(&[Char('*')], "*", Cmd::MarkAll, "mark all that the filter shows, or none of them"), &[Tunnels]),
     on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, "pause or follow"), "pause"), &[Audit]),
@@ -150,6 +150,7 @@ pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
         // A lease can be acted on wherever its tunnel is selected; a free port is selected in the grid only.
         Scope::Port => screen == Ports || (matches!(spec.id, "move" | "release") && matches!(screen, Tunnels | Health)),
         Scope::Incident => screen == Triage,
+        Scope::Session => screen == Sessions,
         Scope::Bastion => false,
     }
 }

@@ -153,6 +153,30 @@ pub(crate) fn millis(ms: f64) -> String {
     }
 }
 
+/// The text with its moments (`2026-03-04 14:02:11Z`, as the daemon writes them) put in other words.
+pub(crate) fn in_words(text: &str, say: impl Fn(crate::model::Time) -> String) -> String {
+    const LONG: usize = "2026-03-04 14:02:11Z".len();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("Z").map(|z| z + 1) {
+        let (head, tail) = rest.split_at(at);
+        let moment = head.len().checked_sub(LONG).and_then(|from| head.split_at_checked(from));
+        let found = moment.and_then(|(before, m)| {
+            let naive = chrono::NaiveDateTime::parse_from_str(m, "%Y-%m-%d %H:%M:%SZ").ok()?;
+            Some((before, naive.and_utc()))
+        });
+        match found {
+            Some((before, at)) => {
+                out.push_str(before);
+                out.push_str(&say(at));
+            }
+            None => out.push_str(head),
+        }
+        rest = tail;
+    }
+    out + rest
+}
+
 /// When a range runs out.
 pub(crate) fn forecast(f: &crate::model::Forecast) -> String {
     let week = if f.per_week >= 1.5 { format!("{:.0}", f.per_week) } else { format!("{:.1}", f.per_week) };
@@ -164,6 +188,13 @@ pub(crate) fn forecast(f: &crate::model::Forecast) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn moments_in_a_sentence_are_put_in_other_words_and_nothing_else() {
+        let say = |at: crate::model::Time| at.format("<%H:%M>").to_string();
+        let said = super::in_words("since 2026-03-04 14:02:11Z, until 2026-03-04 15:00:00Z; Zed at 14:02Z, 결제Z", say);
+        assert_eq!(said, "since <14:02>, until <15:00>; Zed at 14:02Z, 결제Z");
+    }
+
     use super::*;
 
     #[test]

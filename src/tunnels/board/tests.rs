@@ -163,6 +163,7 @@ impl World {
             source: ([192, 0, 2, 7], 40_000).into(),
             fingerprint,
             client: "OpenSSH_9.2".into(),
+            algorithms: None,
             since: now(),
             vital: Arc::new(Vital::default()),
             orders: Mailbox::default(),

@@ -22,7 +22,7 @@ const IN_TURN: usize = 3;
 const LIMIT: usize = 5_000;
 /// All events but visitors' comings and goings: on a busy bastion there would be nothing else.
 const EVENTS: &str = "daemon,audit,config,incident,auth,connection,session,request,forward,visitor.refused,\
-                      visitor.slows,health,lease,operator";
+                      visitor.slows,health,lease,port,operator";
 
 /// What it is limited to, and how that is called.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,7 @@ pub(crate) fn area(r: &Record) -> &'static str {
         "config" => "config",
         "health" => "health",
         "incident" => "triage",
-        "forward" | "lease" => "tunnel",
+        "forward" | "lease" | "port" => "tunnel",
         "visitor" => "visitor",
         "operator" => "action",
         "session" => "session",

@@ -178,6 +178,7 @@ pub(crate) struct State {
     /// What is being done to all that was marked.
     pub(crate) batch: Option<bulk::Batch>,
     pub(crate) sort: (SortBy, bool),
+    pub(crate) session_sort: (rows::SessionSort, bool),
     filters: BTreeMap<Screen, Filter>,
     pub(crate) last_search: String,
     pub(crate) triage: incidents::Cursor,
@@ -245,6 +246,7 @@ impl State {
             changes: changes::Changes::default(),
             marks: bulk::Marks::new(),
             batch: None,
+            session_sort: (rows::SessionSort::Since, false),
             sort: (SortBy::default(), false),
             filters: BTreeMap::new(),
             last_search: String::new(),
@@ -383,6 +385,7 @@ impl State {
             (Screen::Triage, 15..) => 9,
             (Screen::Triage, 8..) => 3,
             (Screen::Tunnels, 7..) if !self.plan().wide => 1,
+            (Screen::Sessions, 15..) => 5,
             (Screen::Sessions, 7..) => 1,
             (Screen::Audit, 13..) => 4,
             (Screen::Changes, 13..) => 5,
@@ -497,7 +500,9 @@ impl State {
                 if self.screen == Screen::Tunnels { self.tunnel_rows = ids } else { self.health_rows = ids }
             }
             Screen::Sessions => {
-                self.session_rows = self.live.sessions.values().filter(|s| filter.matches(*s)).map(|s| s.id).collect();
+                let mut rows: Vec<_> = self.live.sessions.values().filter(|s| filter.matches(*s)).collect();
+                rows::sort_sessions(&mut rows, self.session_sort);
+                self.session_rows = rows.iter().map(|s| s.id).collect();
                 let first = self.live.sessions.values().next();
                 self.filter_problem = first.and_then(|s| filter.unknown_field(s).map(ToOwned::to_owned));
             }

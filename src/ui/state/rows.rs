@@ -68,6 +68,9 @@ impl Fields for SessionView {
             "source" => self.source.to_string(),
             "key" => self.fingerprint.clone(),
             "client" => self.client.clone(),
+            "algorithms" => self.algorithms.clone().unwrap_or_default(),
+            "session" => self.id.to_string(),
+            "bytes" => self.bytes_in.saturating_add(self.bytes_out).to_string(),
             "rtt" => self.rtt_ms.map(|m| format!("{m:.3}")).unwrap_or_default(),
             "port" => self.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             _ => return None,
@@ -203,6 +206,59 @@ pub(crate) fn sort(rows: &mut [&Row], by: SortBy, reverse: bool, now: Time) {
         SortBy::Rate => rows.sort_by_key(|r| rate(r)),
         SortBy::Bytes => rows.sort_by_key(|r| std::cmp::Reverse(r.bytes())),
         SortBy::Since => rows.sort_by_key(|r| std::cmp::Reverse(r.view.state_since)),
+    }
+    if reverse {
+        rows.reverse();
+    }
+}
+
+/// What the sessions can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum SessionSort {
+    #[default]
+    Since,
+    Name,
+    Team,
+    Source,
+    Rtt,
+    In,
+    Out,
+}
+
+impl SessionSort {
+    const ALL: [Self; 7] = [Self::Since, Self::Name, Self::Team, Self::Source, Self::Rtt, Self::In, Self::Out];
+
+    pub(crate) fn next(self) -> Self {
+        let at = Self::ALL.iter().position(|s| *s == self).unwrap_or(0);
+        Self::ALL.get(at + 1).copied().unwrap_or_default()
+    }
+
+    /// The word, which is the column's title too.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Since => "SINCE",
+            Self::Name => "NAME",
+            Self::Team => "TEAM/ROLE",
+            Self::Source => "SOURCE",
+            Self::Rtt => "RTT",
+            Self::In => "IN",
+            Self::Out => "OUT",
+        }
+    }
+}
+
+/// Sorts sessions in place: the oldest, slowest and busiest first; ties by id.
+pub(crate) fn sort_sessions(rows: &mut [&SessionView], (by, reverse): (SessionSort, bool)) {
+    match by {
+        SessionSort::Since => rows.sort_by_key(|s| s.since),
+        SessionSort::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
+        SessionSort::Team => rows.sort_by(|a, b| (&a.team, a.role).cmp(&(&b.team, b.role))),
+        SessionSort::Source => rows.sort_by_key(|s| s.source),
+        SessionSort::Rtt => {
+            rows.sort_by(|a, b| b.rtt_ms.unwrap_or(-1.0).total_cmp(&a.rtt_ms.unwrap_or(-1.0)));
+        }
+        SessionSort::In => rows.sort_by_key(|s| std::cmp::Reverse(s.bytes_in)),
+        SessionSort::Out => rows.sort_by_key(|s| std::cmp::Reverse(s.bytes_out)),
     }
     if reverse {
         rows.reverse();

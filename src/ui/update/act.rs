@@ -110,6 +110,10 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
             (None, Some(port)) => Ok(revoke(state, spec, vec![BlockTarget::Port(port)])),
             (None, None) => Err("nothing is selected".into()),
         },
+        "disconnect" => {
+            let s = state.selected_session().filter(|_| state.screen == Screen::Sessions);
+            Ok(disconnect(state, spec, s.ok_or("select a session first")?.id))
+        }
         "restore" => {
             let blocked = row.and_then(|r| r.view.revoked.as_ref()).map(|r| r.target.clone());
             let by_port = port.map(BlockTarget::Port).filter(|t| block(state, t).is_some());
@@ -251,7 +255,13 @@ fn disconnect(state: &State, spec: &'static ActionSpec, session: SessionId) -> A
         |s| {
             let what = if s.team.is_some() { "host" } else { "operator" };
             let mut facts = vec![format!("{what} {} from {}", s.name, s.source)];
+            facts.push(format!("signed in with {} by {}", s.fingerprint, s.client));
             facts.extend(blast(state, |r| r.view.session == Some(session)));
+            if state.who.as_ref().is_some_and(|w| w.session == Some(session)) {
+                facts.push("this is your own session: this console ends with it".to_owned());
+            } else if s.team.is_some() {
+                facts.push("its supervisor will dial again; revoke keeps it out".to_owned());
+            }
             facts
         },
     );

@@ -207,6 +207,16 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Palette => state.prompt = Some(Prompt::Command { input: "".into() }),
         Cmd::Next => search(state, true),
         Cmd::Previous => search(state, false),
+        Cmd::Sort if state.screen == Screen::Sessions => {
+            state.session_sort.0 = state.session_sort.0.next();
+            state.resort();
+            let by = state.session_sort.0.word().to_lowercase();
+            say(state, Tone::Info, format!("sorted by {by}, S turns it round"));
+        }
+        Cmd::Reverse if state.screen == Screen::Sessions => {
+            state.session_sort.1 = !state.session_sort.1;
+            state.resort();
+        }
         Cmd::Sort => {
             state.sort.0 = state.sort.0.next();
             state.resort();

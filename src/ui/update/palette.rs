@@ -84,7 +84,9 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
             let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);
             blocks.map(|r| r.target.value()).collect()
         }
-        [verb] if ACTIONS.iter().any(|a| a.verb == *verb && a.scope != Scope::Bastion) => state.live.host_names(),
+        [verb] if ACTIONS.iter().any(|a| a.verb == *verb && !matches!(a.scope, Scope::Bastion | Scope::Session)) => {
+            state.live.host_names()
+        }
         _ => vec![],
     };
     all.into_iter().filter(|c| c.starts_with(last)).take(50).collect()

@@ -122,6 +122,14 @@ impl Canvas<'_> {
         }
     }
 
+    /// A sentence of the daemon, its times as the others on this screen.
+    pub(crate) fn here(&self, sentence: &str) -> String {
+        if self.state.zone == Zone::Utc {
+            return sentence.to_owned();
+        }
+        text::in_words(sentence, |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
+    }
+
     /// A time to come, with its day.
     pub(crate) fn moment(&self, at: Time) -> String {
         match self.state.zone {

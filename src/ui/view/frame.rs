@@ -63,7 +63,7 @@ pub(super) fn around(c: &mut Canvas<'_>, area: Rect, plan: Plan) -> Rect {
     for n in notices(c, plan) {
         let style = c.pal.notice;
         let width = usize::from(area.width);
-        c.put(area, area.x, y, &text::fit(&format!(" {} {n}", c.glyph("▲", "!")), width, false), style);
+        c.put(area, area.x, y, &text::fit(&format!(" {} {}", c.glyph("▲", "!"), c.here(&n)), width, false), style);
         y += 1;
     }
     let body = Rect { x: area.x, y, width: area.width, height: plan.body };

@@ -119,7 +119,7 @@ fn about(c: &mut Canvas<'_>, area: Rect) {
             let who = crate::ui::sentence::actor(&last.event.actor);
             let rule = last.event.context.rule.clone().unwrap_or_default();
             let times = if count > 1 { format!(", {count} times") } else { String::new() };
-            let said = format!(" ! {who} asked for it {}{times}: {rule}", c.time(last.at));
+            let said = format!(" ! {who} asked for it {}{times}: {}", c.time(last.at), c.here(&rule));
             let warn = c.pal.warn;
             c.put(area, area.x, y, &text::cut(&said, usize::from(area.width)), warn);
         }

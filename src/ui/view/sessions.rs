@@ -27,7 +27,9 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     };
     // What has no room in a row is said below about the selected one.
     let list = Rect { height: area.height.saturating_sub(u16::try_from(c.state.footer()).unwrap_or(0)), ..area };
-    table::draw(c, list, &COLUMNS, None, &rows, |c, i| {
+    let (by, reverse) = c.state.session_sort;
+    let mark = format!("{}{}", by.word(), if reverse { "↑" } else { "↓" });
+    table::draw(c, list, &COLUMNS, Some(&mark), &rows, |c, i| {
         let Some(s) = c.state.session_rows.get(i).and_then(|id| c.state.live.sessions.get(id)) else { return vec![] };
         let (kind, style) = match s.kind {
             crate::model::SessionKind::Host => ("host", c.pal.text),
@@ -50,11 +52,40 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     if list.height == area.height {
         return;
     }
-    if let Some(s) = c.state.selected_session() {
-        let ports: Vec<String> = s.ports.iter().map(ToString::to_string).collect();
-        let ports = if ports.is_empty() { "no ports".to_owned() } else { format!("ports {}", ports.join(" ")) };
-        let line = format!(" {} user {} · {} · {} · {ports}", s.id, s.user, s.fingerprint, s.client);
-        let dim = c.pal.dim;
-        c.put(area, area.x, area.bottom().saturating_sub(1), &text::cut(&line, usize::from(area.width)), dim);
+    let Some(s) = c.state.selected_session().cloned() else { return };
+    let said = about(c, &s);
+    let (width, dim, text_style) = (usize::from(area.width.saturating_sub(2)), c.pal.dim, c.pal.text);
+    let foot = area.height - list.height;
+    if foot == 1 {
+        c.put(area, area.x + 1, list.bottom(), &text::cut(&said.join(" · "), width), dim);
+        return;
+    }
+    let kind = if s.team.is_some() { "host" } else { "operator" };
+    c.rule(area, list.bottom(), &format!("{kind} {}, session {}", s.name, s.id), false);
+    for (y, line) in (list.bottom() + 1..area.bottom()).zip(text::wrap(&said.join(" · "), width)) {
+        c.put(area, area.x + 1, y, &line, text_style);
     }
 }
+
+/// All that is known of a session.
+fn about(c: &Canvas<'_>, s: &crate::model::SessionView) -> Vec<String> {
+    let live = &c.state.live;
+    let port = |p: &crate::model::Port| match live.tunnels.get(p) {
+        Some(r) => format!("{p} {} ({} visitors)", r.service(), r.view.visitors_now),
+        None => p.to_string(),
+    };
+    let ports: Vec<String> = s.ports.iter().map(port).collect();
+    let mut said = vec![format!("user {}", s.user), s.fingerprint.clone(), s.client.clone()];
+    said.extend(s.algorithms.clone());
+    said.push(format!("from {} since {}", s.source, c.time(s.since)));
+    said.push(
+        s.rtt_ms.map_or_else(|| "no round trip measured".to_owned(), |ms| format!("round trip {}", text::millis(ms))),
+    );
+    said.push(format!("{} in, {} out", text::bytes(s.bytes_in), text::bytes(s.bytes_out)));
+    said.extend(s.last_heard.map(|t| format!("last heard {} ago", c.age(t))));
+    said.push(if ports.is_empty() { "no ports".to_owned() } else { format!("ports {}", ports.join(", ")) });
+    said
+}
+
+#[cfg(test)]
+mod tests;

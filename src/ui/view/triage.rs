@@ -79,7 +79,7 @@ fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
         let said = format!("muted until {} by {}: {}", c.time(m.until), m.by, m.reason);
         lines.extend(text::wrap(&said, width).into_iter().map(|l| vec![(l, c.pal.warn)]));
     }
-    lines.extend(text::wrap(&x.evidence, width).into_iter().map(|l| vec![(l, style)]));
+    lines.extend(text::wrap(&c.here(&x.evidence), width).into_iter().map(|l| vec![(l, style)]));
     let room = usize::from(inner.height);
     let steps = steps(c, x, width, room);
     // With little room the evidence is what counts.

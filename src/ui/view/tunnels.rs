@@ -38,7 +38,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
         && let Some(row) = c.state.tunnels.selected.and_then(|p| c.state.row(p))
         && let Some(w) = &row.view.warning
     {
-        let said = text::cut(&format!(" ! {}: {w}", row.port()), usize::from(area.width));
+        let said = text::cut(&c.here(&format!(" ! {}: {w}", row.port())), usize::from(area.width));
         let warn = c.pal.warn;
         c.put(area, area.x, list.bottom(), &said, warn);
     }

@@ -26,7 +26,7 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     if let Some(w) =
         v.warning.as_ref().filter(|w| v.health.last_error.as_ref() != Some(w) && behind.as_ref() != Some(w))
     {
-        fact(c, &mut out, width, "warning", w, c.pal.warn);
+        fact(c, &mut out, width, "warning", &c.here(w), c.pal.warn);
     }
     slow(c, row, width, behind, &mut out);
     if v.behind.visitors > 0 {
