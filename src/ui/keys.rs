@@ -155,6 +155,11 @@ pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
     }
 }
 
+/// Whether the hints of a screen name an action: where it is offered besides, there is more to say.
+pub(crate) fn at_home(spec: &ActionSpec, screen: Screen) -> bool {
+    spec.scope != Scope::Port || screen == Ports
+}
+
 /// What a key asks for on a screen.
 pub(crate) fn find(key: Key, screen: Screen) -> Option<Cmd> {
     let bound = KEYS.iter().find(|b| b.keys.contains(&key) && (b.on.is_empty() || b.on.contains(&screen)));

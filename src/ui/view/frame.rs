@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, Span};
 use crate::control::actions::{ACTIONS, ActionSpec, Scope};
 use crate::model::{Role, TunnelState};
-use crate::ui::keys::{Cmd, KEYS, offered};
+use crate::ui::keys::{Cmd, KEYS, at_home, offered};
 use crate::ui::state::dialog::Prompt;
 use crate::ui::state::spots::Target;
 use crate::ui::state::tabs::Tab;
@@ -315,7 +315,7 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
             let many = screen == Screen::Tunnels && !c.state.detail && !c.state.marks.is_empty();
             let fits = |a: &&ActionSpec| match many {
                 true => crate::ui::update::in_bulk(a),
-                false => offered(a, screen) && here(c, a),
+                false => offered(a, screen) && at_home(a, screen) && here(c, a),
             };
             for a in ACTIONS.iter().filter(fits) {
                 if let Some(k) = keys.of_action(a.verb) {

@@ -26,18 +26,22 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
                 let (size, free) = (t.size(), t.free());
                 let ranges: Vec<String> = t.ranges.iter().map(ToString::to_string).collect();
                 let percent = ((size - free) * 100).checked_div(size).unwrap_or(0);
-                let reserved =
-                    if t.reserved.is_empty() { String::new() } else { format!(" +{} reserved", t.reserved.len()) };
                 let next = c.state.grid_next_free(t).map_or_else(|| "none free".to_owned(), |p| format!("next {p}"));
                 let ahead = c.state.live.forecast(t, c.state.now).map(|f| format!(" · {}", text::forecast(&f)));
+                let ahead = ahead.unwrap_or_default();
                 let contact = t.contact.as_deref().map(|k| format!(" · call {k}")).unwrap_or_default();
-                let facts = format!(
-                    "  {} · {} of {size} leased{reserved} ({percent}%) · {next}{} · {}{contact}",
-                    ranges.join(" "),
-                    t.leased,
-                    ahead.unwrap_or_default(),
-                    t.bind
-                );
+                let (leased, reserved, ranges) = (t.leased, t.reserved.len(), ranges.join(" "));
+                // Where there is little room, ranges go without: their numbers stand before their lines.
+                let facts = if area.width >= 100 {
+                    let kept = if reserved > 0 { format!(" +{reserved} reserved") } else { String::new() };
+                    format!(
+                        "  {ranges} · {leased} of {size} leased{kept} ({percent}%) · {next}{ahead} · {}{contact}",
+                        t.bind
+                    )
+                } else {
+                    let kept = if reserved > 0 { format!("+{reserved}") } else { String::new() };
+                    format!("  {leased}{kept} of {size} taken ({percent}%) · {next}{ahead} · {}{contact}", t.bind)
+                };
                 let style = if percent >= 90 { c.pal.warn } else { dim };
                 c.line(Rect { y, height: 1, ..area }, y, &[(format!(" {}", t.name), title), (facts, style)]);
             }
