@@ -168,7 +168,7 @@ fn a_reserved_port_is_nobodys_until_its_time_is_over_also_after_a_restart() {
     let teams = b.json(&["ports"]);
     assert_eq!(teams[0]["reserved"][0]["port"], long);
 
-    assert!(b.cli(&["release", &long.to_string()]).status.success());
+    assert!(b.cli(&["release", &long.to_string(), "--yes"]).status.success());
     let _ssh = b.ssh("second").forward(long, service).start().wait_forward();
     assert_eq!(hear(long), "reserved");
 }
