@@ -64,6 +64,7 @@ fn snapshot() -> Snapshot {
         sessions: vec![],
         incidents: Some(vec![]),
         events: vec![],
+        follow: None,
     }
 }
 

@@ -364,6 +364,7 @@ impl Api for Desk {
             sessions: b.sessions_since(Revision(0)).filter(|s| sees_session(who, s)).cloned().collect(),
             incidents: Some(self.triage(who, b, false).incidents.to_vec()),
             events,
+            follow: None,
         })
     }
 

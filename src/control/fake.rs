@@ -143,6 +143,7 @@ pub(crate) fn snapshot() -> Snapshot {
         }],
         incidents: Some(vec![]),
         events: vec![record(3)],
+        follow: None,
     }
 }
 

@@ -5,7 +5,8 @@
 
 use super::codec::{self, CodecError, LineReader, MAX_REQUEST};
 use super::protocol::{
-    ApiError, ClientFrame, Delta, ErrorCode, Identity, MAX_LINE, Push, Reply, Request, ServerFrame, Snapshot, VERSION,
+    ApiError, ClientFrame, Delta, ErrorCode, Identity, MAX_LINE, Push, Reply, Request, Rows, ServerFrame, Snapshot,
+    VERSION,
 };
 use crate::model::{Revision, Seq, clean_line};
 use crate::wait::or_never;
@@ -280,13 +281,16 @@ struct Subscription {
 }
 
 impl Subscription {
-    fn begin(who: &Identity, since: Option<Seq>, api: &dyn Api) -> (Self, Push) {
+    /// With the first push, and the rows that follow it.
+    fn begin(who: &Identity, since: Option<Seq>, api: &dyn Api) -> (Self, Push, Vec<Rows>) {
         let mut changed = api.changed();
         // Seen before the picture is taken: what changes in between is told twice rather than never.
         changed.borrow_and_update();
         let snapshot = api.snapshot(who, since);
         let cursor = Cursor::after(&snapshot, since);
-        (Self { cursor, changed, dirty: false, due: Instant::now() + PUSH_INTERVAL }, Push::Snapshot(snapshot))
+        let (snapshot, rows) = snapshot.in_pieces();
+        let me = Self { cursor, changed, dirty: false, due: Instant::now() + PUSH_INTERVAL };
+        (me, Push::Snapshot(snapshot), rows)
     }
 
     /// Waits until there is something to tell and it may be told. Cancel safe.
@@ -321,10 +325,16 @@ async fn write_loop<W: AsyncWrite + Unpin>(
             out = replies.recv() => match out {
                 Some(Out::Line(line)) => line,
                 Some(Out::Subscribe { id, since }) => {
-                    let (begun, first) = Subscription::begin(&who, since, api.as_ref());
+                    let (begun, first, rows) = Subscription::begin(&who, since, api.as_ref());
                     subscription = Some(begun);
                     let mut lines = reply_line(id, Ok(Reply::Subscribed));
                     lines.extend(push_line(first));
+                    for piece in rows {
+                        if write.write_all(&lines).await.is_err() || write.flush().await.is_err() {
+                            return;
+                        }
+                        lines = push_line(Push::Rows(piece));
+                    }
                     lines
                 }
                 Some(Out::Close) | None => break,

@@ -210,6 +210,7 @@ pub(crate) fn snapshot() -> Snapshot {
         sessions,
         incidents: Some(vec![]),
         events,
+        follow: None,
     }
 }
 

@@ -19,6 +19,8 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 /// Largest text given to a terminal's clipboard, bytes: what common terminals take in one OSC 52.
 const CLIPBOARD_MAX: usize = 74_000;
+/// Least time between two frames that answer keys: a held key repeats thirty times a second.
+const ANSWER: Duration = Duration::from_millis(5);
 /// How long the last bytes, which give the terminal back, may take to be accepted.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -181,6 +183,7 @@ impl Console {
     async fn serve(mut self) -> Exit {
         let step = Duration::from_secs(1) / self.options.max_fps.max(1);
         let mut next_frame = Instant::now();
+        let mut last_frame = next_frame;
         let mut dirty = true;
         let mut wake: Option<Instant> = None;
         let (mut sizes, mut linked) = (true, true);
@@ -196,6 +199,8 @@ impl Console {
                     let typed = self.input.feed(&bytes);
                     self.typed(typed);
                     dirty = true;
+                    // Whoever types is answered at once; what the daemon says comes at its pace.
+                    next_frame = next_frame.min(last_frame + ANSWER);
                 }
                 () = sleep_until(esc.unwrap_or(never)), if esc.is_some() => {
                     let typed = self.input.timeout();
@@ -251,7 +256,8 @@ impl Console {
                         Instant::now() + wait + Duration::from_millis(2)
                     });
                     dirty = false;
-                    next_frame = Instant::now() + step;
+                    last_frame = Instant::now();
+                    next_frame = last_frame + step;
                 }
             }
         }

@@ -91,6 +91,7 @@ async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery) -> Result
         let (events, missed) = match push {
             Some(Push::Delta(d)) => (d.events, d.events_missed),
             Some(Push::Snapshot(s)) => (s.events, 0),
+            Some(Push::Rows(_)) => continue,
             None => return Err(gone()),
         };
         if missed > 0 {

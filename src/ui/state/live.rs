@@ -2,10 +2,10 @@
 
 use super::spark::Spark;
 use crate::audit::{Record, What};
-use crate::control::protocol::{Delta, Snapshot};
+use crate::control::protocol::{Delta, Rows, Snapshot};
 use crate::model::{
-    DaemonView, Forecast, HostName, Incident, LeaseKind, Port, ReservationView, Seq, SessionId, SessionView, TeamName,
-    TeamView, Time, TunnelState, TunnelView, forecast,
+    DaemonView, Forecast, HostName, Incident, LeaseKind, Port, ReservationView, Seq, SessionId, SessionView,
+    StateCounts, TeamName, TeamView, Time, TunnelState, TunnelView, forecast,
 };
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, VecDeque};
@@ -108,6 +108,10 @@ pub(crate) struct Live {
     pub(crate) events: VecDeque<Arc<Record>>,
     /// No older events are in the journal.
     pub(crate) beginning: bool,
+    /// Of the first snapshot: rows are on their way, and how many there will be.
+    follow: Option<(StateCounts, Time)>,
+    /// A later one whose rows are on their way.
+    coming: Option<Box<Snapshot>>,
     /// Tunnels by state, counted once a change rather than many times a frame.
     counts: [usize; 5],
     /// Events were added among the others, not after them.
@@ -115,7 +119,55 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn snapshot(&mut self, s: Snapshot) {
+    /// Takes a snapshot in. Whether it is shown now: where its rows follow and there are older ones to see meanwhile, those
+    /// stay until all have come.
+    pub(crate) fn snapshot(&mut self, s: Snapshot) -> bool {
+        self.coming = None;
+        if s.follow.is_some() && self.daemon.is_some() {
+            self.coming = Some(Box::new(s));
+            return false;
+        }
+        self.follow = s.follow.map(|counts| (counts, s.at));
+        self.put(s);
+        true
+    }
+
+    /// More of a snapshot. Whether it is shown with that.
+    pub(crate) fn rows(&mut self, rows: Rows) -> bool {
+        if let Some(s) = &mut self.coming {
+            s.add(rows);
+            if s.follow.is_none()
+                && let Some(s) = self.coming.take()
+            {
+                self.put(*s);
+                return true;
+            }
+            return false;
+        }
+        let Some((_, at)) = self.follow else { return false };
+        self.follow = self.follow.filter(|_| !rows.last);
+        self.tunnels.extend(rows.tunnels.into_iter().map(|v| (v.lease.port, Row::new(v, at))));
+        self.sessions.extend(rows.sessions.into_iter().map(|v| (v.id, v)));
+        self.recount();
+        true
+    }
+
+    /// Whether a later snapshot is on its way.
+    pub(crate) fn refilling(&self) -> bool {
+        self.coming.is_some()
+    }
+
+    /// Whether rows of the first snapshot are still on their way.
+    pub(crate) fn filling(&self) -> bool {
+        self.follow.is_some()
+    }
+
+    /// Tunnels and leases there are, also those on their way.
+    pub(crate) fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    fn put(&mut self, s: Snapshot) {
         let mut old = std::mem::take(&mut self.tunnels);
         for view in s.tunnels {
             let port = view.lease.port;
@@ -171,6 +223,11 @@ impl Live {
     }
 
     fn recount(&mut self) {
+        if let Some((f, _)) = self.follow {
+            let all = [f.up, f.degraded, f.down, f.awaiting, f.revoked];
+            self.counts = all.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+            return;
+        }
         self.counts = [0; 5];
         for row in self.tunnels.values() {
             if let Some(n) = self.counts.get_mut(row.view.state as usize) {

@@ -20,13 +20,22 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             }
             state.who = Some(who);
         }
-        LinkEvent::Push(Push::Snapshot(s)) => {
-            state.link = Link::Live;
+        LinkEvent::Push(push @ (Push::Snapshot(_) | Push::Rows(_))) => {
             let known = down(state);
-            state.live.snapshot(s);
-            tell(state, known, &mut out);
-            state.changes.rescan();
-            state.resort();
+            let first = matches!(push, Push::Snapshot(_)) || state.live.refilling();
+            let shown = match push {
+                Push::Snapshot(s) => state.live.snapshot(s),
+                Push::Rows(rows) => state.live.rows(rows),
+                Push::Delta(_) => false,
+            };
+            if shown {
+                state.link = Link::Live;
+                state.resort();
+            }
+            if shown && first {
+                tell(state, known, &mut out);
+                state.changes.rescan();
+            }
         }
         LinkEvent::Push(Push::Delta(d)) => {
             if d.events_missed > 0 {

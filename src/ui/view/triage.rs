@@ -155,7 +155,7 @@ fn calm(c: &mut Canvas<'_>, area: Rect) {
     let y = area.y + if area.height > 3 { 1 } else { 0 };
     c.put(area, area.x + 1, y, &title, style);
     if well {
-        let mut said = format!("{} of {} tunnels up", n(TunnelState::Up), c.state.live.tunnels.len());
+        let mut said = format!("{} of {} tunnels up", n(TunnelState::Up), c.state.live.total());
         for (state, words) in [(TunnelState::Awaiting, "awaited"), (TunnelState::Revoked, "revoked by operators")] {
             if n(state) > 0 {
                 said.push_str(&format!(", {} {words}", n(state)));

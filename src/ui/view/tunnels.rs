@@ -58,6 +58,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
         let dim = c.pal.dim;
         let note = match (&c.state.live.daemon, c.state.filter()) {
             (None, _) => "waiting for the daemon",
+            _ if c.state.live.filling() => "the tunnels are on their way",
             (_, Some(_)) => "the filter hides every row; Esc clears it",
             _ => "no tunnels and no leases yet",
         };
