@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 pub(super) const COLUMNS: [Column; 5] =
-    [col("SEV", 9, 9, 0), col("WHAT", 14, 30, 0), num("SINCE", 6, 2), num("N", 4, 3), col("LIKELY", 12, 60, 1)];
+    [col("SEV", 9, 9, 0), col("WHAT", 14, 20, 0), num("SINCE", 6, 2), num("N", 4, 3), col("LIKELY", 12, 60, 1)];
 /// Ports and hosts named in a line.
 const NAMED: usize = 8;
 /// Columns of a step's key.
