@@ -139,6 +139,7 @@ fn console_options(mouse: bool) -> ui::Options {
     let own = own_folder();
     ui::Options {
         mouse,
+        exports: std::env::current_dir().ok(),
         settings: own.as_ref().map(|f| f.join("console.toml")),
         theme_dir: own.map(|f| f.join("themes")),
         ..ui::Options::local()

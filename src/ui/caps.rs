@@ -53,7 +53,8 @@ impl Caps {
     pub(crate) fn detect(env: &TermEnv) -> Result<Self, UiError> {
         let term = env.term.trim();
         if term.is_empty() || term == "dumb" || term == "unknown" {
-            return Err(UiError::Terminal(term.to_owned()));
+            let why = if term.is_empty() { "TERM is not set".to_owned() } else { format!("TERM is {term:?}") };
+            return Err(UiError::Terminal(why));
         }
         Ok(Self {
             depth: depth(term, env),

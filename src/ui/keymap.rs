@@ -51,6 +51,9 @@ pub(crate) fn name(cmd: Cmd) -> &'static str {
         Cmd::Changes => "what-changed",
         Cmd::Longer => "longer",
         Cmd::Shorter => "shorter",
+        Cmd::Log => "log",
+        Cmd::Undo => "undo",
+        Cmd::Export => "export",
         Cmd::Act(spec) | Cmd::Elsewhere(spec) => spec.verb,
     }
 }

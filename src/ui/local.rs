@@ -24,7 +24,7 @@ static RAW: AtomicBool = AtomicBool::new(false);
 pub async fn run(connector: Arc<dyn Connector>, options: Options) -> Result<Exit, UiError> {
     let env = environment();
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-        return Err(UiError::Terminal("not a terminal".into()));
+        return Err(UiError::Terminal("this is none".into()));
     }
     // Refused before the terminal is touched, so that the reason can be read.
     super::caps::Caps::detect(&env)?;

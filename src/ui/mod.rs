@@ -6,6 +6,7 @@
 //! ```
 
 mod caps;
+mod fuzzy;
 mod input;
 mod keymap;
 mod keys;
@@ -38,7 +39,7 @@ use thiserror::Error;
 pub enum UiError {
     /// A terminal without cursor movement, or none at all.
     #[error(
-        "the console needs a terminal that can move its cursor, and TERM is {0:?}. Set TERM (xterm-256color, linux, …), ask ssh for a terminal with -t, or use the one-shot commands such as `tunnels` and `status`"
+        "the console needs a terminal that can move its cursor, and {0}. Use the commands instead: `portreeve triage`, `tunnels`, `status`, `audit` (over SSH: `ssh OPERATOR@BASTION triage`); or set TERM to what the terminal is (xterm-256color, linux, screen, tmux …), and ask ssh for one with -t"
     )]
     Terminal(String),
     /// A theme cannot be had.

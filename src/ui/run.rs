@@ -45,6 +45,8 @@ pub struct Options {
     pub theme: String,
     /// Folder of more themes.
     pub theme_dir: Option<PathBuf>,
+    /// Folder that exports are written to; none where there is no file system to write to (over SSH).
+    pub exports: Option<PathBuf>,
     /// Begin with the mouse, whatever the settings say.
     pub mouse: bool,
     /// File of the settings; none keeps nothing.
@@ -64,6 +66,7 @@ impl Options {
         Self {
             theme: "dark".into(),
             theme_dir: None,
+            exports: None,
             mouse: false,
             settings: None,
             max_fps: 20,
@@ -80,10 +83,11 @@ impl Options {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { theme, theme_dir, mouse, settings, max_fps, zone, clock: _ } = self;
+        let Self { theme, theme_dir, exports, mouse, settings, max_fps, zone, clock: _ } = self;
         f.debug_struct("Options")
             .field("theme", theme)
             .field("theme_dir", theme_dir)
+            .field("exports", exports)
             .field("mouse", mouse)
             .field("settings", settings)
             .field("max_fps", max_fps)
@@ -119,6 +123,7 @@ pub async fn run(io: TermIo, connector: Arc<dyn Connector>, options: Options) ->
     let now = (options.clock)();
     let mut own = Own::new(themes.clone(), &options.theme, caps.depth, options.zone);
     own.file = options.settings.as_deref().map(file_name);
+    own.files = options.exports.is_some();
     let mut state = State::new(now, size, caps, own);
     state.resort();
     update::themes(&mut state, themes, &odd_themes);
@@ -302,6 +307,10 @@ impl Console {
                 self.world.watch();
                 vec![]
             }
+            News::Exported(rows, done) => {
+                update::exported(&mut self.state, rows, done);
+                vec![]
+            }
             News::Themes(themes, problems) => {
                 update::themes(&mut self.state, themes, &problems);
                 vec![]
@@ -328,6 +337,11 @@ impl Console {
                     self.extra.push_str(&format!("\x1b]52;c;{text}\x07"));
                 }
                 Effect::Copy(_) => {}
+                Effect::Export { name, text, rows } => {
+                    if let Some(folder) = self.options.exports.clone() {
+                        self.world.export(&folder, &name, text, rows);
+                    }
+                }
                 Effect::Save(edit) => self.world.save(edit),
                 Effect::Mouse(on) => self.extra.push_str(if on { paint::MOUSE_ON } else { paint::MOUSE_OFF }),
                 Effect::Tell(text) => {

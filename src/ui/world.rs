@@ -24,6 +24,8 @@ pub(crate) enum News {
     Saved(Edit, Result<(), String>),
     /// The themes as they are now, and what is wrong with some.
     Themes(Themes, Vec<String>),
+    /// A file was written, with so many rows, or not.
+    Exported(usize, Result<String, String>),
 }
 
 /// The user's files. Each may be absent: over SSH the console has only what the daemon gives it.
@@ -71,6 +73,27 @@ impl World {
             let done = spawn_blocking(move || file::save(&path, &wanted)).await;
             let done = done.unwrap_or_else(|e| Err(e.to_string())).map(drop);
             let _ = tell.send(News::Saved(edit, done)).await;
+        });
+    }
+
+    /// Writes a new file. One that is there is never written over.
+    pub(crate) fn export(&mut self, folder: &Path, name: &str, text: String, rows: usize) {
+        let (path, tell) = (folder.join(name), self.tell.clone());
+        tokio::spawn(async move {
+            let done = spawn_blocking(move || {
+                use std::io::Write as _;
+                let fail = |e: std::io::Error| match e.kind() {
+                    std::io::ErrorKind::AlreadyExists => {
+                        format!("{} is there already; name another file", path.display())
+                    }
+                    _ => format!("{}: {e}", path.display()),
+                };
+                let mut file = std::fs::File::options().write(true).create_new(true).open(&path).map_err(fail)?;
+                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
+                Ok(path.display().to_string())
+            });
+            let done = done.await.unwrap_or_else(|e| Err(e.to_string()));
+            let _ = tell.send(News::Exported(rows, done)).await;
         });
     }
 

@@ -247,14 +247,29 @@ pub(crate) enum Dialog {
     Settings {
         scroll: usize,
     },
+    /// What this console has done.
+    Log {
+        scroll: usize,
+    },
+    /// The themes; the one in force before, for Esc.
+    Themes {
+        before: String,
+    },
+    /// An export where no file can be written: into the clipboard instead?
+    Offer {
+        rows: usize,
+        text: String,
+    },
 }
 
 impl Dialog {
     /// How far a window that is only read is scrolled.
     pub(crate) fn scroll(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Help { scroll } | Self::Messages { scroll } | Self::Settings { scroll } => Some(scroll),
-            Self::Ask(_) => None,
+            Self::Help { scroll } | Self::Messages { scroll } | Self::Settings { scroll } | Self::Log { scroll } => {
+                Some(scroll)
+            }
+            Self::Ask(_) | Self::Themes { .. } | Self::Offer { .. } => None,
         }
     }
 }

@@ -217,6 +217,11 @@ impl Live {
         self.incidents.as_deref().unwrap_or_default()
     }
 
+    /// The incident of a host that restarts again and again.
+    pub(crate) fn restarts(&self, host: &HostName) -> Option<&Incident> {
+        self.incidents().iter().find(|i| i.cause == "host-restarts" && i.blast.hosts.contains(host))
+    }
+
     /// Whether the daemon says what is wrong.
     pub(crate) fn triaged(&self) -> bool {
         self.incidents.is_some()

@@ -1,5 +1,6 @@
 //! The console's model: what is known, what is selected, what is being asked. Changed by `update`, shown by `view`.
 
+pub(crate) mod acts;
 pub(crate) mod bulk;
 pub(crate) mod changes;
 pub(crate) mod dialog;
@@ -222,6 +223,12 @@ pub(crate) struct State {
     pub(crate) visitors_due: Option<Time>,
     pub(crate) grid: Vec<GridLine>,
     pub(crate) spots: Vec<spots::Spot>,
+    /// What this console has done.
+    pub(crate) acts: acts::Acts,
+    /// In the palette: which of what could follow is taken by Tab.
+    pub(crate) pick: usize,
+    /// In the help: what is looked for, and whether it is being typed.
+    pub(crate) help: (tui_input::Input, bool),
     /// A term of the filter that no row has.
     pub(crate) filter_problem: Option<String>,
 }
@@ -280,6 +287,9 @@ impl State {
             visitors_due: None,
             grid: vec![],
             spots: vec![],
+            acts: acts::Acts::default(),
+            pick: 0,
+            help: (tui_input::Input::default(), false),
             filter_problem: None,
         }
     }

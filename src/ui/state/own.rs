@@ -22,6 +22,8 @@ pub(crate) struct Own {
     /// The theme where the settings name none.
     pub(crate) first_theme: String,
     pub(crate) first_zone: Zone,
+    /// There is a folder that files can be written to.
+    pub(crate) files: bool,
     /// The mouse is ours now, not the terminal's.
     pub(crate) mouse: bool,
     depth: Depth,
@@ -38,6 +40,7 @@ impl Own {
             theme: theme.to_owned(),
             first_theme: theme.to_owned(),
             first_zone: zone,
+            files: false,
             mouse: false,
             depth,
         }

@@ -275,7 +275,7 @@ fn reconnect(state: &State, spec: &'static ActionSpec, host: &HostName, session:
     new(spec, subject, format!("reconnect {host}"), facts, vec![])
 }
 
-fn revoke(state: &State, spec: &'static ActionSpec, targets: Vec<BlockTarget>) -> Ask {
+pub(super) fn revoke(state: &State, spec: &'static ActionSpec, targets: Vec<BlockTarget>) -> Ask {
     let mut fields = vec![];
     if targets.len() > 1 {
         fields.push(Field::choice(TARGET, targets.iter().map(ToString::to_string).collect()));
@@ -312,7 +312,7 @@ pub(super) fn refresh(state: &State, ask: &mut Ask) {
     }
 }
 
-fn restore(state: &State, spec: &'static ActionSpec, target: &BlockTarget) -> Ask {
+pub(super) fn restore(state: &State, spec: &'static ActionSpec, target: &BlockTarget) -> Ask {
     let fact = match block(state, target) {
         Some(r) => {
             let why = r.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
@@ -327,7 +327,7 @@ fn block<'a>(state: &'a State, target: &BlockTarget) -> Option<&'a crate::model:
     state.live.daemon.as_ref()?.revocations.iter().find(|r| r.target == *target)
 }
 
-fn assign(state: &State, spec: &'static ActionSpec, port: Option<Port>, host: &str) -> Ask {
+pub(super) fn assign(state: &State, spec: &'static ActionSpec, port: Option<Port>, host: &str) -> Ask {
     let place = port.map_or_else(|| "the next free port of its team".to_owned(), |p| format!("port {p}"));
     let team = port.and_then(|p| state.live.team_of(p));
     let mut facts = team.map(|t| vec![format!("range of team {}", t.name)]).unwrap_or_default();
@@ -355,7 +355,7 @@ fn reserve(state: &State, spec: &'static ActionSpec, port: Port, until: &str, re
     Ask { window: Some(state.window()), ..ask }
 }
 
-fn of_reservation(spec: &'static ActionSpec, r: &crate::model::ReservationView) -> Ask {
+pub(super) fn of_reservation(spec: &'static ActionSpec, r: &crate::model::ReservationView) -> Ask {
     let facts = vec![format!("reserved by {}: {}", r.by, r.reason), "anybody of its team may have it then".to_owned()];
     let subject = Subject::Release { port: r.port };
     new(spec, subject, format!("end the reservation of {}", r.port), facts, vec![Field::text(REASON)])
@@ -368,7 +368,7 @@ fn clash(state: &State, port: Port) -> Option<String> {
     Some(format!("{} asked for it {times} and was refused", crate::ui::sentence::actor(&last.event.actor)))
 }
 
-fn of_lease(state: &State, spec: &'static ActionSpec, row: &Row) -> Ask {
+pub(super) fn of_lease(state: &State, spec: &'static ActionSpec, row: &Row) -> Ask {
     let port = row.port();
     let mut facts = vec![format!("{} lease of {} ({})", row.view.lease.kind, row.host(), row.team())];
     facts.extend(blast(state, |r| r.port() == port));

@@ -181,6 +181,8 @@ fn go_on(state: &mut State, out: &mut Vec<Effect>) {
     }
     let acts: Vec<Action> = std::iter::from_fn(|| batch.next()).collect();
     for action in acts {
+        let before = super::undo::before(state, &action);
+        state.acts.begin(&action, before);
         send(state, Request::Act(action.clone()), Pending::Batch(action), out);
     }
     over(state);
@@ -188,6 +190,11 @@ fn go_on(state: &mut State, out: &mut Vec<Effect>) {
 
 /// One of them was answered. Each is said, as if it had been done alone.
 pub(super) fn answered(state: &mut State, action: &Action, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
+    match &result {
+        Ok(Reply::Done(o)) => state.acts.end(state.now, action.clone(), Ok(o)),
+        Ok(_) => {}
+        Err(e) => state.acts.end(state.now, action.clone(), Err(format!("refused: {e}"))),
+    }
     let (ok, said) = match result {
         Ok(Reply::Done(o)) => (o.ok, format!("{}  seq {}: {}", ran(action), o.seq, o.summary)),
         Ok(_) => (true, format!("{}  done", ran(action))),

@@ -73,6 +73,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 say(state, Tone::Bad, text);
             }
             bulk::lost(state);
+            state.acts.forget();
             // Write mode was the old connection's.
             state.write_until = None;
             state.link = match std::mem::replace(&mut state.link, Link::Live) {
@@ -138,10 +139,16 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
         }
         (Pending::Action { action, .. }, Ok(Reply::Done(o))) => {
             let tone = if o.ok { Tone::Ok } else { Tone::Bad };
+            state.acts.end(state.now, action.clone(), Ok(&o));
             say(state, tone, format!("{}  seq {}: {}", ran(&action), o.seq, o.summary));
         }
         (Pending::Action { action, .. }, Ok(_)) => say(state, Tone::Info, format!("{}  done", ran(&action))),
-        (Pending::Action { action, .. }, Err(e)) => say(state, Tone::Bad, format!("{}  refused: {e}", ran(&action))),
+        (Pending::Action { action, .. }, Err(e)) => {
+            say(state, Tone::Bad, format!("{}  refused: {e}", ran(&action)));
+            if !matches!(action, Action::WriteMode { .. }) {
+                state.acts.end(state.now, action, Err(format!("refused: {e}")));
+            }
+        }
         (Pending::Visitors(port), Ok(Reply::Visitors { mut visitors })) => {
             visitors.sort_by_key(|v| (!v.holding, std::cmp::Reverse(v.buffered), v.id));
             state.visitors = Some((port, state.now, visitors));

@@ -3,6 +3,7 @@
 mod act;
 mod bulk;
 mod changes;
+mod export;
 mod journal;
 mod link;
 mod mouse;
@@ -11,7 +12,9 @@ mod palette;
 mod rehearse;
 mod settings;
 mod tabs;
+mod themes;
 mod typing;
+mod undo;
 mod views;
 
 use super::input::{Key, Typed};
@@ -30,6 +33,7 @@ use crate::model::Time;
 use chrono::TimeDelta;
 
 pub(crate) use bulk::can as in_bulk;
+pub(crate) use export::exported;
 pub(crate) use link::link;
 pub(crate) use palette::candidates;
 pub(crate) use settings::{at as problem, loaded, saved, take_mouse, themes};
@@ -41,6 +45,8 @@ pub(crate) enum Effect {
     Send(u64, Request),
     /// Put into the clipboard of the terminal.
     Copy(String),
+    /// Write a file that is not there yet.
+    Export { name: String, text: String, rows: usize },
     /// Change a value in the settings' file.
     Save(Edit),
     /// Tell it to whoever looks elsewhere.
@@ -143,6 +149,8 @@ fn send(state: &mut State, request: Request, pending: Pending, out: &mut Vec<Eff
 
 fn send_action(state: &mut State, action: Action, out: &mut Vec<Effect>) {
     if state.is_live() {
+        let before = undo::before(state, &action);
+        state.acts.begin(&action, before);
         let pending = Pending::Action { action: action.clone(), asked: state.now };
         send(state, Request::Act(action), pending, out);
     }
@@ -204,7 +212,10 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             let before = state.filter().map(|f| f.text.clone()).unwrap_or_default();
             state.prompt = Some(Prompt::Filter { input: before.clone().into(), before });
         }
-        Cmd::Palette => state.prompt = Some(Prompt::Command { input: "".into() }),
+        Cmd::Palette => {
+            state.pick = 0;
+            state.prompt = Some(Prompt::Command { input: "".into() });
+        }
         Cmd::Next => search(state, true),
         Cmd::Previous => search(state, false),
         Cmd::Sort if state.screen == Screen::Sessions => {
@@ -242,7 +253,10 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::CopyValue => copy(state, value(state), out),
         Cmd::CopyCommand => copy(state, shell_command(state), out),
         Cmd::Write => act::write_mode(state, !state.writable(), out),
-        Cmd::Help => state.dialog = Some(Dialog::Help { scroll: 0 }),
+        Cmd::Help => help(state),
+        Cmd::Log => state.dialog = Some(Dialog::Log { scroll: 0 }),
+        Cmd::Undo => undo::undo(state, None),
+        Cmd::Export => export::export(state, None, out),
         Cmd::Quit if state.detail => {
             back(state);
             tabs::fill(state, out);
@@ -275,6 +289,12 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             say(state, Tone::Info, format!("{} is done {place}with :{} {}", spec.verb, spec.verb, spec.args));
         }
     }
+}
+
+/// Help, with nothing looked for in it yet.
+fn help(state: &mut State) {
+    state.help = Default::default();
+    state.dialog = Some(Dialog::Help { scroll: 0 });
 }
 
 fn step(state: &mut State, step: Step, out: &mut Vec<Effect>) {

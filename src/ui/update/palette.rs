@@ -1,7 +1,8 @@
 //! The command line behind `:`.
 
-use super::{Effect, act, go, say, settings, views};
+use super::{Effect, act, export, go, help, say, settings, themes, undo, views};
 use crate::control::actions::{ACTIONS, Scope};
+use crate::ui::fuzzy;
 use crate::ui::keys::COMMANDS;
 use crate::ui::state::dialog::Dialog;
 use crate::ui::state::{Screen, State, Tone, Zone};
@@ -17,7 +18,16 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("write", []) => act::write_mode(state, true, out),
         ("read", []) => act::write_mode(state, false, out),
         ("quit" | "q" | "q!", []) => out.push(Effect::Quit),
-        ("help", []) => state.dialog = Some(Dialog::Help { scroll: 0 }),
+        ("help", []) => help(state),
+        ("log", []) => state.dialog = Some(Dialog::Log { scroll: 0 }),
+        ("undo", []) => undo::undo(state, None),
+        ("undo", [seq]) => match seq.parse() {
+            Ok(seq) => undo::undo(state, Some(seq)),
+            Err(_) => say(state, Tone::Bad, "usage: :undo SEQ, a number of the log (:log)"),
+        },
+        ("export", []) => export::export(state, None, out),
+        ("export", [file]) => export::export(state, Some(file), out),
+        ("export", _) => say(state, Tone::Bad, "usage: :export FILE.json or FILE.csv, without spaces"),
         ("mouse", []) => settings::mouse(state, !state.own.mouse, out),
         ("mouse", ["on"]) => settings::mouse(state, true, out),
         ("mouse", ["off"]) => settings::mouse(state, false, out),
@@ -35,6 +45,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
             say(state, Tone::Info, format!("theme {name}; :set theme {name} keeps it for the next console"));
         }
         ("theme", [name]) => no_theme(state, name),
+        ("theme", []) => themes::choose(state),
         ("theme", _) => no_theme(state, ""),
         ("tz", ["local"]) => state.zone = Zone::Local,
         ("tz", ["utc" | "UTC"]) => state.zone = Zone::Utc,
@@ -89,21 +100,45 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         }
         _ => vec![],
     };
-    all.into_iter().filter(|c| c.starts_with(last)).take(50).collect()
+    let mut found = fuzzy::matching(all, last);
+    found.truncate(50);
+    found
 }
 
-/// The line with its last word completed as far as it is certain.
+/// The line with its last word completed: by what the arrows have picked, else as far as it is certain, else by the best.
 pub(super) fn complete(state: &State, line: &str) -> Option<String> {
     let found = candidates(state, line);
-    let first = found.first()?;
     let head = line.rfind(' ').and_then(|i| line.get(..=i)).unwrap_or("");
-    if found.len() == 1 {
-        return Some(format!("{head}{first} "));
+    let typed = line.get(head.len()..).unwrap_or("");
+    let begins: Vec<&String> = found.iter().filter(|f| f.starts_with(typed)).collect();
+    if state.pick == 0 && begins.len() > 1 {
+        let mut common = begins.first()?.as_str();
+        while !begins.iter().all(|f| f.starts_with(common)) {
+            let end = common.char_indices().last()?.0;
+            common = common.get(..end)?;
+        }
+        if common.len() > typed.len() {
+            return Some(format!("{head}{common}"));
+        }
     }
-    let mut common = first.as_str();
-    while !found.iter().all(|f| f.starts_with(common)) {
-        let end = common.char_indices().last()?.0;
-        common = common.get(..end)?;
-    }
-    Some(format!("{head}{common}"))
+    Some(format!("{head}{} ", found.get(state.pick.min(found.len().checked_sub(1)?))?))
+}
+
+/// Whether a line begins with a command as it is written. Letters of one that are no command complete it first, and
+/// only another Enter runs it: nothing is done that was not seen whole.
+pub(super) fn is_command(line: &str) -> bool {
+    let Some(verb) = line.split_whitespace().next() else { return true };
+    ACTIONS.iter().any(|a| a.verb == verb)
+        || COMMANDS.iter().any(|c| c.0 == verb)
+        || Screen::ALL.iter().any(|s| s.word() == verb)
+        || matches!(verb, "q" | "q!")
+}
+
+/// What Enter completes a line to that is no command yet.
+pub(super) fn complete_for_enter(state: &State, line: &str) -> Option<String> {
+    let found = candidates(state, line);
+    let head = line.rfind(' ').and_then(|i| line.get(..=i)).unwrap_or("");
+    // Of a line that has arguments already only what was picked is taken.
+    let picked = found.get(state.pick).filter(|_| state.pick > 0 || head.trim().is_empty())?;
+    Some(format!("{head}{picked} "))
 }

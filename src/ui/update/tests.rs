@@ -163,6 +163,97 @@ fn what_is_newly_down_is_told_once_and_what_was_so_before_is_not() {
     assert_eq!(link(&mut s, LinkEvent::Push(Push::Snapshot(snap))), []);
 }
 
+/// The daemon has done what these effects ask for.
+fn done(s: &mut State, effects: &[Effect], seq: u64, lease: Option<crate::model::LeaseView>) -> Action {
+    let [Effect::Send(id, Request::Act(action))] = effects else { panic!("{effects:?}") };
+    let o = Outcome { seq: Seq(seq), summary: format!("outcome {seq}"), ok: true, lease, revocation: None };
+    link(s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
+    action.clone()
+}
+
+#[test]
+fn the_palette_takes_letters_and_runs_only_what_is_written_out() {
+    let mut s = writable((80, 24));
+    keys(&mut s, ":rvk\r");
+    let Some(Prompt::Command { input }) = &s.prompt else { panic!("still open") };
+    assert_eq!(input.value(), "revoke ");
+    keys(&mut s, "iot-7");
+    keys(&mut s, "\t\r");
+    assert!(matches!(&s.dialog, Some(Dialog::Ask(a)) if a.title == "revoke host iot-77"), "{:?}", s.dialog);
+    keys(&mut s, "\x1b:\x1b[B\x1b[B");
+    assert_eq!(s.pick, 2);
+    keys(&mut s, "\r");
+    assert!(matches!(&s.prompt, Some(Prompt::Command { input }) if input.value() == "restore "), "{:?}", s.prompt);
+    keys(&mut s, "\x1b:write\r");
+    assert!(s.prompt.is_none());
+}
+
+#[test]
+fn acts_are_logged_and_taken_back_each_by_its_own_question() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "U");
+    assert!(message(&s).contains("nothing to undo"));
+    let e = keys(&mut s, "xpay-db\tkey leaked\r");
+    done(&mut s, &e, 201, None);
+    let e = keys(&mut s, ":release 20104\rdone with it\r");
+    done(&mut s, &e, 202, None);
+    let mut d = delta();
+    d.tunnels_gone = vec![port(20104)];
+    push(&mut s, d);
+    // The newest first: the lease as it was.
+    keys(&mut s, "U");
+    let Some(Dialog::Ask(ask)) = &s.dialog else { panic!("{:?}", s.message) };
+    assert!(ask.facts[0].contains("portreeve release 20104 --reason 'done with it' (seq 202)"), "{:?}", ask.facts);
+    let e = keys(&mut s, "\r");
+    let Action::Assign { host, port: p, service, .. } = done(&mut s, &e, 203, None) else { panic!() };
+    assert_eq!((host.as_str(), p, service.as_deref()), ("pay-spare", Some(port(20104)), Some("ssh")));
+    // Then what was before it; the undo itself is not undone.
+    keys(&mut s, "U");
+    let e = keys(&mut s, "y");
+    assert!(matches!(done(&mut s, &e, 204, None), Action::Restore { .. }));
+    keys(&mut s, "U");
+    assert!(message(&s).contains("nothing to undo"), "{}", message(&s));
+    // What cannot be says so, and what can be before it.
+    let e = keys(&mut s, ":move 20104 20120\r");
+    assert!(e.is_empty() && message(&s).contains("no lease"), "{}", message(&s));
+    let e = keys(&mut s, ":move 20103 20120\r\r");
+    let mut lease = snapshot().tunnels[2].lease.clone();
+    lease.port = port(20120);
+    done(&mut s, &e, 205, Some(lease));
+    let e = keys(&mut s, "cy");
+    done(&mut s, &e, 206, None);
+    keys(&mut s, "U");
+    assert!(message(&s).contains("cannot be undone") && message(&s).contains("(:undo 205)"), "{}", message(&s));
+    keys(&mut s, ":undo 999\r");
+    assert!(message(&s).contains("nothing with the number 999"));
+    keys(&mut s, ":log\r");
+    assert!(matches!(s.dialog, Some(Dialog::Log { .. })));
+    assert_eq!(s.acts.log.len(), 6);
+    // A refused act is in the log and nothing to undo.
+    keys(&mut s, "q");
+    let e = keys(&mut s, ":release 20103\r\r");
+    let [Effect::Send(id, _)] = &e[..] else { panic!("{e:?}") };
+    let why = crate::control::protocol::ApiError::new(crate::control::protocol::ErrorCode::Conflict, "it is fixed");
+    link(&mut s, LinkEvent::Reply(*id, Err(why)));
+    assert_eq!(s.acts.log.back().unwrap().undo, crate::ui::state::acts::Undo::Nothing);
+}
+
+#[test]
+fn a_theme_is_shown_while_it_is_looked_at_and_esc_takes_the_one_before() {
+    let mut s = console((80, 24));
+    let dark = s.palette.accent;
+    keys(&mut s, ":theme\r");
+    keys(&mut s, "jj");
+    assert_eq!(s.own.theme, "light");
+    assert_ne!(s.palette.accent, dark);
+    keys(&mut s, "\x1b");
+    assert_eq!((s.own.theme.as_str(), s.palette.accent), ("dark", dark));
+    keys(&mut s, ":theme\rjj\r");
+    assert_eq!(s.own.theme, "light");
+    s.own.file = Some("f".into());
+    assert!(matches!(&keys(&mut s, ":theme\rs")[..], [Effect::Save(e)] if e.name == "theme"));
+}
+
 #[test]
 fn set_changes_a_value_at_once_and_keeps_it_and_refuses_what_would_not_do() {
     let mut s = writable((80, 24));
@@ -417,7 +508,8 @@ fn q_and_ctrl_c_quit_only_where_they_should() {
 fn palette_completes_verbs_and_names() {
     let mut s = writable((80, 24));
     assert_eq!(palette::complete(&s, "reco").as_deref(), Some("reconnect "));
-    assert_eq!(palette::complete(&s, "re").as_deref(), Some("re"));
+    assert_eq!(palette::complete(&s, "re").as_deref(), Some("reconnect "), "the best, where nothing is certain");
+    assert_eq!(palette::complete(&s, "rvk").as_deref(), Some("revoke "), "letters between may be missing");
     assert_eq!(palette::complete(&s, "reconnect iot-7").as_deref(), Some("reconnect iot-77 "));
     assert_eq!(palette::complete(&s, "restore ").as_deref(), Some("restore iot-lost "), "what is blocked");
     keys(&mut s, ":theme nothing\r");

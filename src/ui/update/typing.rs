@@ -1,6 +1,6 @@
 //! Typing into prompts and dialogs.
 
-use super::{Effect, act, answer, palette};
+use super::{Effect, act, answer, export, palette, themes, undo};
 use crate::ui::input::Key;
 use crate::ui::state::State;
 use crate::ui::state::dialog::{Dialog, Prompt};
@@ -50,20 +50,37 @@ pub(super) fn prompt(state: &mut State, key: Key, out: &mut Vec<Effect>) {
             state.resort();
         }
         (Prompt::Command { input }, Key::Enter) => {
-            let line = input.value().trim().to_owned();
-            state.prompt = None;
-            palette::run(state, &line, out);
+            let line = input.value().to_owned();
+            let picked = state.pick > 0 || !palette::is_command(&line);
+            match palette::complete_for_enter(state, &line).filter(|_| picked) {
+                Some(done) => {
+                    state.pick = 0;
+                    state.prompt = Some(Prompt::Command { input: done.into() });
+                }
+                None => {
+                    state.prompt = None;
+                    palette::run(state, line.trim(), out);
+                }
+            }
         }
         (Prompt::Command { input }, Key::Tab) => {
             let line = input.value().to_owned();
             if let Some(done) = palette::complete(state, &line) {
+                state.pick = 0;
                 state.prompt = Some(Prompt::Command { input: done.into() });
             }
         }
+        (Prompt::Command { input }, Key::Down | Key::Ctrl('n')) => {
+            let line = input.value().to_owned();
+            let last = palette::candidates(state, &line).len().saturating_sub(1);
+            state.pick = (state.pick + 1).min(last);
+        }
+        (Prompt::Command { .. }, Key::Up | Key::Ctrl('p')) => state.pick = state.pick.saturating_sub(1),
         // Backspace in an empty line leaves it, as in vim.
         (Prompt::Command { input }, Key::Backspace) if input.value().is_empty() => state.prompt = None,
         (Prompt::Command { input }, key) => {
             edit(input, key);
+            state.pick = 0;
         }
         // The list can be moved through while the filter is typed.
         (Prompt::Filter { .. }, Key::Down) => super::step(state, super::Step::Down(1), out),
@@ -81,7 +98,30 @@ pub(super) fn prompt(state: &mut State, key: Key, out: &mut Vec<Effect>) {
 pub(super) fn dialog(state: &mut State, key: Key, out: &mut Vec<Effect>) {
     match &mut state.dialog {
         None => {}
-        Some(window @ (Dialog::Help { .. } | Dialog::Messages { .. } | Dialog::Settings { .. })) => {
+        Some(Dialog::Themes { .. }) => themes::key(state, key, out),
+        Some(Dialog::Offer { .. }) => export::offered(state, key, out),
+        Some(Dialog::Help { scroll }) if state.help.1 => {
+            let (find, typing) = &mut state.help;
+            *scroll = 0;
+            match key {
+                Key::Enter => *typing = false,
+                Key::Esc | Key::Ctrl('c') => state.help = Default::default(),
+                key => {
+                    edit(find, key);
+                }
+            }
+        }
+        Some(Dialog::Help { .. }) if key == Key::Char('/') => state.help.1 = true,
+        Some(Dialog::Help { .. }) if key == Key::Esc && !state.help.0.value().is_empty() => {
+            state.help = Default::default()
+        }
+        Some(Dialog::Log { .. }) if matches!(key, Key::Char('U')) => {
+            state.dialog = None;
+            undo::undo(state, None);
+        }
+        Some(
+            window @ (Dialog::Help { .. } | Dialog::Messages { .. } | Dialog::Settings { .. } | Dialog::Log { .. }),
+        ) => {
             let Some(scroll) = window.scroll() else { return };
             match key {
                 Key::Down | Key::Char('j') => *scroll = scroll.saturating_add(1),

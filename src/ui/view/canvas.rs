@@ -70,6 +70,11 @@ impl Canvas<'_> {
 
     pub(crate) fn clear(&mut self, area: Rect) {
         for y in area.top()..area.bottom() {
+            // A wide character that reaches into the area would be drawn over its first column.
+            let before = area.left().checked_sub(1).and_then(|x| self.buf.cell_mut((x, y)));
+            if let Some(c) = before.filter(|c| text::width(c.symbol()) > 1) {
+                c.set_symbol(" ");
+            }
             for x in area.left()..area.right() {
                 if let Some(c) = self.buf.cell_mut((x, y)) {
                     c.reset();

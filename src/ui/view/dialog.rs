@@ -1,7 +1,7 @@
 //! Questions and help, over the screen.
 
 use super::canvas::{Canvas, Span};
-use super::{help, settings};
+use super::{help, log, settings};
 use crate::ui::state::Tone;
 use crate::ui::state::dialog::{Ask, Dialog};
 use crate::ui::text;
@@ -13,7 +13,13 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         Some(Dialog::Help { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
             let lines = help::lines(c, usize::from(width.saturating_sub(4)));
-            scrolled(c, area, width, &lines, *scroll, "help: j k scroll, Esc closes");
+            let (find, typing) = &c.state.help;
+            let title = match (find.value(), typing) {
+                ("", false) => "help: / searches, j k scroll, Esc closes".to_owned(),
+                (text, true) => format!("help: /{text}_"),
+                (text, false) => format!("help: /{text} (Esc: all of it)"),
+            };
+            scrolled(c, area, width, &lines, *scroll, &title);
         }
         Some(Dialog::Messages { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
@@ -24,6 +30,26 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             let width = area.width.saturating_sub(4).min(100);
             let lines = settings::lines(c, usize::from(width.saturating_sub(4)));
             scrolled(c, area, width, &lines, *scroll, "settings: j k scroll, Esc closes");
+        }
+        Some(Dialog::Log { scroll }) => {
+            let width = area.width.saturating_sub(4).min(100);
+            let lines = log::lines(c, usize::from(width.saturating_sub(4)));
+            scrolled(c, area, width, &lines, *scroll, "log: U undoes the last, j k scroll, Esc closes");
+        }
+        Some(Dialog::Themes { before }) => themes(c, area, before),
+        Some(Dialog::Offer { rows, text }) => {
+            let said = format!(
+                "This console runs on the bastion and cannot write a file where you are. Copy its {rows} rows ({}) to the \
+                 clipboard of your terminal instead (OSC 52)?",
+                text::bytes(text.len() as u64)
+            );
+            let width = area.width.saturating_sub(2).min(76);
+            let plain = c.pal.text;
+            let mut lines: Vec<Vec<Span>> =
+                text::wrap(&said, usize::from(width.saturating_sub(4))).into_iter().map(|l| vec![(l, plain)]).collect();
+            lines.push(vec![]);
+            lines.push(vec![("y copies them, n or Esc does not".to_owned(), c.pal.dim)]);
+            scrolled(c, area, width, &lines, 0, "export");
         }
         Some(Dialog::Ask(ask)) => question(c, area, ask),
     }
@@ -37,6 +63,25 @@ fn scrolled(c: &mut Canvas<'_>, area: Rect, width: u16, lines: &[Vec<Span>], scr
     for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
         c.line(inner, y, line);
     }
+}
+
+/// The themes, the one looked at marked. At the right edge, so that what it does to the screen is seen.
+fn themes(c: &mut Canvas<'_>, area: Rect, before: &str) {
+    let (plain, accent, dim) = (c.pal.text, c.pal.accent, c.pal.dim);
+    let cursor = c.glyph("▸", ">");
+    let mut lines: Vec<Vec<Span>> = vec![];
+    for name in c.state.own.themes.names() {
+        let here = name == c.state.own.theme;
+        let was = if name == before { " (before)" } else { "" };
+        let mark = if here { cursor } else { " " };
+        lines.push(vec![(format!("{mark} {name}"), if here { accent } else { plain }), (was.to_owned(), dim)]);
+    }
+    let at = lines.iter().position(|l| l.first().is_some_and(|(s, _)| s.starts_with(cursor))).unwrap_or(0);
+    lines.push(vec![("Enter takes it, s keeps it, Esc not".to_owned(), dim)]);
+    let width = area.width.min(42);
+    let place = Rect { x: area.right().saturating_sub(width), width, ..area };
+    let room = usize::from(area.height.saturating_sub(2));
+    scrolled(c, place, width, &lines, (at + 2).saturating_sub(room), "theme");
 }
 
 /// What the message line has said, newest first, nothing cut.

@@ -239,6 +239,8 @@ fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
             .map(|a| format!("   {} {}: {}", a.verb, a.args, a.help));
         let hint = match help.filter(|_| input.value().contains(' ')) {
             Some(h) if found.is_empty() || input.value().ends_with(' ') => h,
+            // Where there is room they stand above, with what they do.
+            _ if c.state.plan().body >= 3 && !found.is_empty() => String::new(),
             _ => format!("   {}", found.join(" ")),
         };
         c.put(area, x, y, &hint, dim);

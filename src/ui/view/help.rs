@@ -8,8 +8,12 @@ use crate::ui::text;
 /// All lines, for this width.
 pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
     let (title, key, text_style, dim) = (c.pal.title, c.pal.accent, c.pal.text, c.pal.dim);
+    let find = c.state.help.0.value().trim().to_lowercase();
     let mut out = vec![vec![("Keys".to_owned(), title)]];
     let entry = |out: &mut Vec<Vec<Span>>, k: &str, help: &str, note: &str| {
+        if !format!("{k} {help}{note}").to_lowercase().contains(&find) {
+            return;
+        }
         let room = width.saturating_sub(12).max(10);
         for (n, line) in text::wrap(&format!("{help}{note}"), room).into_iter().enumerate() {
             out.push(vec![(text::fit(if n == 0 { k } else { "" }, 12, false), key), (line, text_style)]);
@@ -43,6 +47,12 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
     for (name, args, help) in COMMANDS {
         entry(&mut out, &format!(":{name}"), help, &if args.is_empty() { String::new() } else { format!(" ({args})") });
     }
+    if !find.is_empty() {
+        if out.iter().all(|l| l.len() < 2) {
+            out = vec![vec![(format!("nothing here has {find:?}"), dim)]];
+        }
+        return out;
+    }
     out.push(vec![]);
     out.push(vec![("States".to_owned(), title)]);
     use crate::model::TunnelState::{Awaiting, Degraded, Down, Revoked, Up};
@@ -57,7 +67,7 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
         out.push(vec![(text::fit(&format!("{glyph} {state}"), 12, false), style), (help.to_owned(), dim)]);
     }
     for (mark, help) in [
-        ("!host", "a warning: the line below the list, or the detail, says which"),
+        ("!host", "a warning, or it restarts again and again: the line below the list, or the detail, says which"),
         ("!3 visitors", "one of them reads slowly: the detail says who and how much waits"),
     ] {
         out.push(vec![(text::fit(mark, 12, false), c.pal.warn), (help.to_owned(), dim)]);

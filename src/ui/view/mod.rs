@@ -8,6 +8,8 @@ mod dialog;
 mod frame;
 mod health;
 mod help;
+mod log;
+mod palette;
 mod ports;
 mod sessions;
 mod settings;
@@ -72,6 +74,7 @@ pub(crate) fn draw(state: &State) -> Drawn {
             Screen::Sessions => sessions::draw(&mut c, body),
             Screen::Changes => changes::draw(&mut c, body),
         }
+        palette::draw(&mut c, body);
         dialog::draw(&mut c, Rect { height: whole.height.saturating_sub(1), ..whole });
     }
     Drawn {

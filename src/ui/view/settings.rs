@@ -33,7 +33,7 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
             .iter()
             .filter(|(n, _)| n == s.name || table.is_some_and(|t| n.split('.').next() == Some(t)))
             .collect();
-        let help = format!("{}: {}", s.help, s.values);
+        let help = format!("{} ({})", s.help, s.values);
         match mine.as_slice() {
             [] => entry(s.name, "default", dim, &help),
             mine => {

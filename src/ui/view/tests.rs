@@ -264,6 +264,63 @@ fn help_80x24() {
 }
 
 #[test]
+fn help_is_searched() {
+    let mut s = console((80, 24));
+    keys(&mut s, "?/block");
+    let shown = show(&s);
+    assert!(
+        shown.contains("help: /block_") && shown.contains("lift a block") && !shown.contains("half a page"),
+        "{shown}"
+    );
+    keys(&mut s, "\r");
+    assert!(s.dialog.is_some());
+    keys(&mut s, "\x1b");
+    assert!(show(&s).contains("triage: what is wrong"), "all of it again");
+    keys(&mut s, "/nothing like it\r");
+    assert!(show(&s).contains("nothing here has"));
+    keys(&mut s, "\x1b");
+    keys(&mut s, "\x1b");
+    assert!(s.dialog.is_none());
+}
+
+#[test]
+fn settings_80x24() {
+    let mut s = console((80, 24));
+    s.own.file = Some("~/.config/portreeve/console.toml".into());
+    let text =
+        "theme = \"light\"\nzone = \"mars\"\n[columns]\ntunnels = [\"host\", \"port\"]\n[keys]\nreconnect = \"C\"\n";
+    update::loaded(&mut s, Ok(text.into()));
+    keys(&mut s, ":set\r");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn log_80x24() {
+    let mut s = writable((80, 24));
+    for (seq, typed) in (112..).zip(["xpay-db\tkey leaked\r", ":release 20104\r\r", "cy"]) {
+        let effects = keys(&mut s, typed);
+        let Some(update::Effect::Send(id, _)) = effects.last() else { panic!("{effects:?}") };
+        let o = crate::control::protocol::Outcome {
+            seq: Seq(seq),
+            summary: "closed 1 session, 2 tunnels, 5 visitors".into(),
+            ok: seq != 114,
+            lease: None,
+            revocation: None,
+        };
+        update::link(&mut s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
+    }
+    keys(&mut s, "L");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn an_export_over_ssh_offers_the_clipboard() {
+    let mut s = console((80, 24));
+    keys(&mut s, "\x13");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
 fn mono_and_ascii_are_complete() {
     let mut s = blank((80, 24), Depth::Mono, false);
     update::link(&mut s, LinkEvent::Up(alice(Role::Viewer)));

@@ -36,7 +36,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     let list = Rect { height: list.height.saturating_sub(below), ..list };
     if below > 0
         && let Some(row) = c.state.tunnels.selected.and_then(|p| c.state.row(p))
-        && let Some(w) = &row.view.warning
+        && let Some(w) = row.view.warning.as_ref().or_else(|| c.state.live.restarts(row.host()).map(|i| &i.evidence))
     {
         let said = text::cut(&c.here(&format!(" ! {}: {w}", row.port())), usize::from(area.width));
         let warn = c.pal.warn;
@@ -129,11 +129,12 @@ fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
     let rate = |n: u64| if n == 0 { ("-".to_owned(), c.pal.dim) } else { (text::bytes(n), c.pal.text) };
     let health =
         if v.state.is_live() { (format!("{hglyph}{}", v.health.verdict), hstyle) } else { ("-".to_owned(), c.pal.dim) };
-    let warn = if v.warning.is_some() { "!" } else { "" };
+    let restarts = c.state.live.restarts(r.host()).is_some();
+    let warn = if v.warning.is_some() || restarts { "!" } else { "" };
     vec![
         (format!("{glyph} {}", v.state), style),
         (r.port().to_string(), c.pal.text),
-        (format!("{warn}{}", r.host()), if v.warning.is_some() { c.pal.warn } else { c.pal.text }),
+        (format!("{warn}{}", r.host()), if warn.is_empty() { c.pal.text } else { c.pal.warn }),
         (r.service().to_owned(), plain),
         (r.team().to_string(), plain),
         match (v.behind.visitors, v.visitors_now) {

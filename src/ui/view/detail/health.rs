@@ -12,7 +12,11 @@ pub(super) fn lines(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let plain = c.pal.text;
     let (glyph, style) = c.verdict_look(h.verdict);
     let since = h.since.map(|t| format!(" for {}", c.age(t))).unwrap_or_default();
-    fact(c, &mut out, width, "verdict", &format!("{glyph} {}{since}", h.verdict), style);
+    if row.view.state.is_live() {
+        fact(c, &mut out, width, "verdict", &format!("{glyph} {}{since}", h.verdict), style);
+    } else {
+        fact(c, &mut out, width, "verdict", &super::overview::was(c, row), c.pal.dim);
+    }
     if h.check == crate::model::CheckKind::None {
         fact(c, &mut out, width, "check", "none: nobody asks whether the service answers", plain);
         return out;

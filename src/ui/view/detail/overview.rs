@@ -15,6 +15,15 @@ pub(super) fn lines(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     lines
 }
 
+/// The last verdict of a tunnel that is not there.
+pub(super) fn was(c: &Canvas<'_>, row: &Row) -> String {
+    let h = &row.view.health;
+    match (h.verdict, h.last_at) {
+        (crate::model::Verdict::Unknown, _) | (_, None) => format!("not checked while it is {}", row.view.state),
+        (verdict, Some(at)) => format!("not checked while it is {}; was {verdict} {}", row.view.state, c.time(at)),
+    }
+}
+
 fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let (v, session) = (&row.view, c.state.live.session_of(row));
     let mut out = vec![];
@@ -27,6 +36,9 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
         v.warning.as_ref().filter(|w| v.health.last_error.as_ref() != Some(w) && behind.as_ref() != Some(w))
     {
         fact(c, &mut out, width, "warning", &c.here(w), c.pal.warn);
+    }
+    if let Some(i) = c.state.live.restarts(row.host()) {
+        fact(c, &mut out, width, "restarts", &i.evidence, c.pal.warn);
     }
     slow(c, row, width, behind, &mut out);
     if v.behind.visitors > 0 {
@@ -50,7 +62,12 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let h = &v.health;
     let (hglyph, hstyle) = c.verdict_look(h.verdict);
     let latency = h.latency_ms.map(|m| format!(", {}", text::millis(m))).unwrap_or_default();
-    fact(c, &mut out, width, "health", &format!("{hglyph} {} ({} check{latency})", h.verdict, h.check), hstyle);
+    if v.state.is_live() {
+        fact(c, &mut out, width, "health", &format!("{hglyph} {} ({} check{latency})", h.verdict, h.check), hstyle);
+    } else {
+        // Nobody asks a tunnel that is not there: what was said last is of then, not of now.
+        fact(c, &mut out, width, "health", &was(c, row), c.pal.dim);
+    }
     if let Some(e) = &h.last_error {
         let layer = h.layer.map(|l| format!(" at the {}", format!("{l:?}").to_lowercase())).unwrap_or_default();
         fact(c, &mut out, width, "", &format!("{e}{layer}"), c.pal.bad);

@@ -1,0 +1,113 @@
+//! Taking back what was done: the act that does so is asked for as any other, and recorded as its own.
+
+use super::{act, say};
+use crate::control::actions::{ActionSpec, action as spec_of};
+use crate::control::protocol::Action;
+use crate::model::Port;
+use crate::ui::sentence;
+use crate::ui::state::acts::{Act, Before, Undo};
+use crate::ui::state::dialog::{Ask, Dialog, REASON, SERVICE, TO};
+use crate::ui::state::{State, Tone};
+
+/// What an act is about to change, kept for its undo.
+pub(super) fn before(state: &State, action: &Action) -> Before {
+    let lease = match action {
+        Action::Release { port, .. } => state.row(*port).map(|r| r.view.lease.clone()),
+        _ => None,
+    };
+    let block = match action {
+        Action::Restore { target } => {
+            let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);
+            blocks.into_iter().find(|r| r.target == *target).cloned()
+        }
+        _ => None,
+    };
+    Before { lease, block }
+}
+
+/// `U`: asks whether to take the last act back. `:undo SEQ`: that one.
+pub(super) fn undo(state: &mut State, seq: Option<u64>) {
+    let found = match seq {
+        None => state.acts.last().cloned(),
+        Some(n) => state.acts.log.iter().find(|a| a.seq.is_some_and(|s| s.0 == n)).cloned(),
+    };
+    let Some(act) = found else {
+        let said = match seq {
+            None => "there is nothing to undo: this console has done nothing that stands".to_owned(),
+            Some(n) => format!("this console has done nothing with the number {n} (:log lists what it has)"),
+        };
+        return say(state, Tone::Info, said);
+    };
+    match &act.undo {
+        Undo::By(by) => ask(state, &act, by),
+        Undo::Never(why) => {
+            let mut said = format!("{} cannot be undone: {why}", sentence::command(&act.action));
+            if let Some((before, n)) = state.acts.last_undoable().and_then(|a| Some((a, a.seq?))) {
+                said.push_str(&format!(". Before it: {} (:undo {n})", sentence::command(&before.action)));
+            }
+            say(state, Tone::Info, said);
+        }
+        Undo::Done => {
+            say(state, Tone::Info, format!("{} has been undone, or was an undo itself", sentence::command(&act.action)))
+        }
+        Undo::Nothing => {
+            say(state, Tone::Info, format!("{} did nothing that could be undone", sentence::command(&act.action)))
+        }
+    }
+}
+
+fn ask(state: &mut State, of: &Act, by: &Action) {
+    let Some(spec) = spec_of(by.id()) else { return };
+    if let Some(why) = act::hindrance(state, spec) {
+        return say(state, Tone::Bad, why);
+    }
+    match question(state, spec, by) {
+        Ok(mut question) => {
+            let seq = of.seq.map(|s| format!(" (seq {s})")).unwrap_or_default();
+            question.facts.insert(0, format!("takes back: {}{seq}", sentence::command(&of.action)));
+            state.dialog = Some(Dialog::Ask(Box::new(question)));
+        }
+        Err(why) => say(state, Tone::Bad, format!("not undone: {why}")),
+    }
+}
+
+/// The question of the act that takes another one back, filled in as that one was.
+fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask, String> {
+    let fill = |ask: &mut Ask, label: &str, value: Option<&str>| {
+        for f in ask.fields.iter_mut().filter(|f| f.label == label) {
+            f.input = value.unwrap_or_default().into();
+        }
+    };
+    let lease = |port: Port| state.row(port).ok_or_else(|| format!("no lease has the port {port} any more"));
+    Ok(match by {
+        Action::Restore { target } => act::restore(state, spec, target),
+        Action::Revoke { target, reason } => {
+            let mut ask = act::revoke(state, spec, vec![target.clone()]);
+            fill(&mut ask, REASON, reason.as_deref());
+            ask
+        }
+        Action::Assign { host, port, service, reason } => {
+            if let Some(row) = port.and_then(|p| state.row(p)) {
+                return Err(format!("{} has the port {} now", row.host(), row.port()));
+            }
+            let mut ask = act::assign(state, spec, *port, host.as_str());
+            fill(&mut ask, SERVICE, service.as_deref());
+            fill(&mut ask, REASON, reason.as_deref());
+            ask
+        }
+        Action::Move { from, to, .. } => {
+            if let Some(row) = to.and_then(|p| state.row(p)) {
+                return Err(format!("{} has the port {} now", row.host(), row.port()));
+            }
+            let mut ask = act::of_lease(state, spec, lease(*from)?);
+            fill(&mut ask, TO, to.map(|p| p.to_string()).as_deref());
+            ask
+        }
+        Action::Release { port, .. } => match state.live.reservation(*port) {
+            Some(r) if state.row(*port).is_none() => act::of_reservation(spec, r),
+            _ => act::of_lease(state, spec, lease(*port)?),
+        },
+        Action::Unmute { incident } => super::mute::question(state, spec, incident)?,
+        _ => return Err("there is no question for it".into()),
+    })
+}
