@@ -29,6 +29,12 @@ impl Terminal {
     /// Runs a command in it.
     #[track_caller]
     pub fn run(command: &Command) -> Self {
+        Self::run_as(command, Some("xterm-256color"))
+    }
+
+    /// Runs a command in it, under another name for the terminal, or none.
+    #[track_caller]
+    pub fn run_as(command: &Command, term: Option<&str>) -> Self {
         let pty = native_pty_system().openpty(size(80, 24)).unwrap();
         let mut builder = CommandBuilder::new(command.get_program());
         builder.args(command.get_args());
@@ -37,7 +43,11 @@ impl Terminal {
         }
         builder.env_remove("NO_COLOR");
         builder.env_remove("SSH_AUTH_SOCK");
-        builder.env("TERM", "xterm-256color");
+        builder.env_remove("TMUX");
+        match term {
+            Some(term) => builder.env("TERM", term),
+            None => builder.env_remove("TERM"),
+        }
         builder.env("LC_ALL", "C.UTF-8");
         // The settings of whoever runs the tests are not the console's under test.
         builder.env("XDG_CONFIG_HOME", "/nonexistent");
@@ -90,10 +100,11 @@ impl Terminal {
         }
     }
 
-    /// Waits for a text.
+    /// Waits for a text, however it is broken into lines.
     #[track_caller]
     pub fn until_text(&mut self, text: &str) -> Duration {
-        self.until(&format!("{text:?}"), |s| s.contents().contains(text))
+        let flat = |s: &vt100::Screen| s.contents().split_whitespace().collect::<Vec<_>>().join(" ");
+        self.until(&format!("{text:?}"), |s| s.contents().contains(text) || flat(s).contains(text))
     }
 
     /// Waits for a line that has all these words.

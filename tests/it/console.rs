@@ -24,7 +24,7 @@ fn local(b: &Bastion) -> Terminal {
 }
 
 /// The console over SSH.
-fn remote(b: &Bastion) -> Terminal {
+pub(crate) fn remote(b: &Bastion) -> Terminal {
     let mut c = Command::new("ssh");
     c.args(["-tt", "-F", "none", "-q", "-p", &b.address().port().to_string(), "-i"]).arg(b.key("ops"));
     for o in ["IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"] {

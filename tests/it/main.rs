@@ -25,6 +25,7 @@ mod operators;
 mod patterns;
 mod reach;
 mod refusals;
+mod screens;
 mod semantics;
 mod slow;
 mod transfer;
