@@ -10,6 +10,8 @@ mod table;
 mod watch;
 
 #[cfg(test)]
+mod rule_fixtures;
+#[cfg(test)]
 mod rule_tests;
 
 pub use facts::{Expiring, Facts, HostFacts, KEY_WARNING, LostNetwork, Picture, is_silence};

@@ -2,14 +2,15 @@
 //! persist the [`Change`]s it returns.
 
 mod conflicts;
+mod rule;
 
 use super::dirty::Changed;
 use crate::config::{Config, Host};
-use crate::model::{
-    BlockTarget, HostName, LeaseKind, LeaseView, Port, ReservationView, RevocationView, TeamName, Time, now,
-};
+use crate::model::{BlockTarget, HostName, LeaseKind, LeaseView, Port, ReservationView, RevocationView, TeamName, now};
 use crate::store::{Change, Saved};
 pub use conflicts::Conflict;
+use rule::lease_rule;
+pub use rule::{block_rule, reserve_rule, stale};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The answer to "may this host have that port?", with the rule that decided, in a sentence.
@@ -444,60 +445,6 @@ fn fixed(config: &Config, name: &HostName, host: &Host, service: &str, port: Por
         by: "config".to_owned(),
         reason: None,
     }
-}
-
-/// Why a lease that was good once is good no more: its host is in another team now, or its team's ranges have changed.
-#[must_use]
-pub fn stale(config: &Config, l: &LeaseView) -> Option<String> {
-    let team = &config.hosts.get(&l.host)?.team;
-    if team != &l.team {
-        return Some(format!(
-            "the lease of port {} is team {}'s, but host {} is in team {team} now; `portreeve release {}` ends it",
-            l.port, l.team, l.host, l.port
-        ));
-    }
-    let inside = team_ranges(config, team).iter().any(|r| r.contains(l.port));
-    (!inside).then(|| {
-        format!(
-            "the lease of port {} is outside team {team}'s ranges now; `portreeve move {}` finds it another",
-            l.port, l.port
-        )
-    })
-}
-
-fn lease_rule(l: &LeaseView) -> String {
-    match &l.service {
-        Some(s) => format!("port {} is host {}'s ({} lease, {s})", l.port, l.host, l.kind),
-        None => format!("port {} is host {}'s ({} lease)", l.port, l.host, l.kind),
-    }
-}
-
-/// The sentence for a request that meets a block.
-#[must_use]
-pub fn block_rule(b: &RevocationView) -> String {
-    let mut s = format!("{} was revoked by {} at {}", b.target, b.by, stamp(b.since));
-    if let Some(r) = &b.reason {
-        s.push_str(&format!(" ({r})"));
-    }
-    s.push_str(&format!("; `portreeve restore {}` lifts it", b.target.value()));
-    s
-}
-
-/// The sentence for whoever asks for a reserved port.
-#[must_use]
-pub fn reserve_rule(r: &ReservationView) -> String {
-    format!(
-        "port {} is reserved until {} by {} ({}); `portreeve release {}` ends that",
-        r.port,
-        stamp(r.until),
-        r.by,
-        r.reason,
-        r.port
-    )
-}
-
-fn stamp(t: Time) -> String {
-    t.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The ledger's rules.
 
 use super::*;
+use crate::model::Time;
 use std::path::Path;
 
 fn config() -> Config {

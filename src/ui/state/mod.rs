@@ -1,6 +1,7 @@
 //! The console's model: what is known, what is selected, what is being asked. Changed by `update`, shown by `view`.
 
 pub(crate) mod acts;
+mod arrange;
 pub(crate) mod bulk;
 pub(crate) mod changes;
 pub(crate) mod dialog;
@@ -13,6 +14,7 @@ pub(crate) mod live;
 pub(crate) mod nav;
 pub(crate) mod own;
 pub(crate) mod place;
+mod plan;
 pub(crate) mod rows;
 pub(crate) mod spark;
 pub(crate) mod spots;
@@ -31,7 +33,8 @@ use grid::GridLine;
 use live::{Live, Row};
 use nav::Nav;
 use own::Own;
-use rows::{SortBy, TunnelRow};
+pub(crate) use plan::Plan;
+use rows::SortBy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -138,21 +141,6 @@ pub(crate) enum Pending {
     Chain,
     /// The dry run of this.
     Rehearse(Action),
-}
-
-/// Columns and lines of the parts of a screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Too small for anything but a note.
-    pub(crate) tiny: bool,
-    /// A list and a status line only.
-    pub(crate) small: bool,
-    /// Room for a detail pane beside the list.
-    pub(crate) wide: bool,
-    pub(crate) notices: u16,
-    pub(crate) filter: u16,
-    pub(crate) message: u16,
-    pub(crate) body: u16,
 }
 
 /// Everything.
@@ -336,79 +324,6 @@ impl State {
         failure.chain(found).chain(d.notices.iter().cloned()).collect()
     }
 
-    /// Lines of the first-tunnel block above the list.
-    pub(crate) fn intro_lines(&self) -> Vec<String> {
-        self.first_tunnel().map(|l| super::text::wrap_shell(l, usize::from(self.size.0))).unwrap_or_default()
-    }
-
-    pub(crate) fn plan(&self) -> Plan {
-        let (w, h) = self.size;
-        let tiny = w < 20 || h < 5;
-        let small = w < 60 || h < 15;
-        let notices = if small { 0 } else { u16::try_from(self.notices().len().min(2)).unwrap_or(2) };
-        let filtering = self.filter().is_some() || matches!(self.prompt, Some(Prompt::Filter { .. }));
-        let filter = u16::from(filtering);
-        let said = u16::try_from(self.said_lines().len()).unwrap_or(1).max(1);
-        let message = if small { 0 } else { said };
-        // Header and tabs above, hints below; when small one status line is all.
-        let frame = if small { said } else { 3 };
-        let body = h.saturating_sub(frame + notices + filter + message);
-        Plan { tiny, small, wide: w >= 120 && h >= 20, notices, filter, message, body }
-    }
-
-    /// What was last said, over as many lines as it takes: at most three, two where there is little room. It has the
-    /// line to itself until it is cleared, so it is whole where that is possible.
-    pub(crate) fn said_lines(&self) -> Vec<String> {
-        use super::text;
-        let (w, h) = self.size;
-        let (Some(m), None) = (&self.message, &self.prompt) else { return vec![] };
-        if self.pending.values().any(|p| matches!(p, Pending::Action { .. })) || h < 8 {
-            return vec![];
-        }
-        let (most, room) = (if h < 20 { 2 } else { 3 }, usize::from(w.saturating_sub(4)).max(8));
-        let mut lines = text::wrap(&m.text, room);
-        if lines.len() > most {
-            lines.truncate(most);
-            if let Some(last) = lines.last_mut() {
-                const MORE: &str = "… (:messages)";
-                *last =
-                    format!("{}{MORE}", text::cut(last, room.saturating_sub(text::width(MORE))).trim_end_matches('…'));
-            }
-        }
-        lines
-    }
-
-    /// Rows a list can show.
-    pub(crate) fn list_height(&self) -> usize {
-        let plan = self.plan();
-        // The audit says above its titles what it is doing.
-        let titles = if self.screen == Screen::Audit && !plan.small { 2 } else { 1 };
-        let intro = self.intro_lines().len();
-        let intro = if intro > 0 { intro + 4 } else { 0 };
-        usize::from(plan.body).saturating_sub(titles + intro + self.footer()).max(1)
-    }
-
-    /// Lines below a list about its selected row.
-    pub(crate) fn footer(&self) -> usize {
-        match (self.screen, self.plan().body) {
-            (Screen::Triage, _) if self.plan().wide => 0,
-            (Screen::Triage, 15..) => 9,
-            (Screen::Triage, 8..) => 3,
-            (Screen::Tunnels, 7..) if !self.plan().wide => 1,
-            (Screen::Sessions, 15..) => 5,
-            (Screen::Sessions, 7..) => 1,
-            (Screen::Audit, 13..) => 4,
-            (Screen::Changes, 13..) => 5,
-            (Screen::Changes, _) => 1,
-            _ => 0,
-        }
-    }
-
-    /// Lines of ports the grid can show: legend and the line about the port are below.
-    pub(crate) fn grid_height(&self) -> usize {
-        usize::from(self.plan().body).saturating_sub(if self.plan().small { 1 } else { 5 }).max(1)
-    }
-
     pub(crate) fn row(&self, port: Port) -> Option<&Row> {
         self.live.tunnels.get(&port)
     }
@@ -474,133 +389,6 @@ impl State {
             }
             Screen::Changes => self.changes.hidden,
             Screen::Ports => 0,
-        }
-    }
-
-    /// Filters and sorts the rows of the current screen anew, and keeps every cursor on its row.
-    pub(crate) fn resort(&mut self) {
-        let filter = self.filters.get(&self.screen).cloned().unwrap_or_default();
-        self.filter_problem = None;
-        match self.screen {
-            Screen::Triage => {
-                let all = self.live.incidents();
-                let shown = |i: &crate::model::Incident| filter.is_empty() || filter.matches(i);
-                let rows = all.iter().enumerate().filter(|(_, i)| shown(i)).map(|(n, _)| n).collect();
-                self.filter_problem = all.first().and_then(|i| filter.unknown_field(i).map(ToOwned::to_owned));
-                self.incident_rows = rows;
-            }
-            Screen::Tunnels | Screen::Health => {
-                let by_port = (SortBy::Port, false);
-                let (by, reverse) = if self.screen == Screen::Tunnels { self.sort } else { by_port };
-                let now = self.now;
-                let with = |row| TunnelRow { row, live: &self.live, now };
-                let mut rows: Vec<&Row> =
-                    self.live.tunnels.values().filter(|r| filter.is_empty() || filter.matches(&with(r))).collect();
-                rows::sort(&mut rows, by, reverse, now);
-                self.filter_problem = self
-                    .live
-                    .tunnels
-                    .values()
-                    .next()
-                    .and_then(|r| filter.unknown_field(&with(r)).map(ToOwned::to_owned));
-                let ids: Vec<Port> = rows.iter().map(|r| r.port()).collect();
-                if !self.marks.is_empty() {
-                    self.marks.retain(|p| self.live.tunnels.contains_key(p));
-                }
-                if self.screen == Screen::Tunnels { self.tunnel_rows = ids } else { self.health_rows = ids }
-            }
-            Screen::Sessions => {
-                let mut rows: Vec<_> = self.live.sessions.values().filter(|s| filter.matches(*s)).collect();
-                rows::sort_sessions(&mut rows, self.session_sort);
-                self.session_rows = rows.iter().map(|s| s.id).collect();
-                let first = self.live.sessions.values().next();
-                self.filter_problem = first.and_then(|s| filter.unknown_field(s).map(ToOwned::to_owned));
-            }
-            Screen::Audit => {
-                self.keep_for_hunt();
-                let asked = self.journal.asked;
-                let shown = |r: &&Arc<Record>| journal::shows(&filter, r, &asked);
-                let hunted: Vec<Arc<Record>> = self.hunted().cloned().collect();
-                let (oldest, newest) =
-                    (self.live.events.front().map(|r| r.seq), self.live.events.back().map(|r| r.seq));
-                let (from, upto, by) = &self.audit_from;
-                let same = *from == hunted.first().map(|r| r.seq).or(oldest) && *by == filter;
-                if !self.live.filled_in() && same {
-                    // Only newer ones have come: a busy journal is not filtered anew ten times a second.
-                    let known = self.live.events.partition_point(|r| Some(r.seq) <= *upto);
-                    self.audit_rows.extend(self.live.events.iter().skip(known).filter(shown).cloned());
-                } else {
-                    self.audit_rows = hunted.iter().chain(self.live.events.iter().filter(shown)).cloned().collect();
-                }
-                self.audit_ids.truncate(0);
-                self.audit_ids.extend(self.audit_rows.iter().map(|r| r.seq));
-                self.audit_from = (hunted.first().map(|r| r.seq).or(oldest), newest, filter.clone());
-                let first = self.live.events.front();
-                self.filter_problem = first.and_then(|r| journal::unknown_field(&filter, r, &asked));
-                if let Some(before) = self.journal.failures.take() {
-                    let found = failures::Failures::of(&self.audit_rows, &self.live, Some(&before));
-                    self.journal.failures = Some(found);
-                }
-            }
-            Screen::Changes => {
-                self.changes.absorb(&self.live, self.now);
-                self.changes.arrange(&filter);
-                let first = self.changes.rows.first();
-                self.filter_problem = first.and_then(|c| filter.unknown_field(c).map(ToOwned::to_owned));
-            }
-            Screen::Ports => {
-                self.grid = grid::lines(&self.live, self.size.0);
-            }
-        }
-        self.settle();
-    }
-
-    /// The ids of the incidents shown.
-    fn incident_ids(&self) -> Vec<&str> {
-        let all = self.live.incidents();
-        self.incident_rows.iter().filter_map(|n| all.get(*n)).map(|i| i.id.as_str()).collect()
-    }
-
-    /// Cursors within their rows, and on the screen.
-    pub(crate) fn settle(&mut self) {
-        let height = self.list_height();
-        if self.detail || self.plan().wide {
-            let ids = self.visitor_ids();
-            self.tabs.visitor.settle(&ids, usize::MAX);
-            if let Some(history) = &mut self.tabs.history {
-                history.absorb(&self.live);
-                self.tabs.event.settle(&history.ids, usize::MAX);
-            }
-        }
-        match self.screen {
-            Screen::Triage => {
-                let mut cursor = std::mem::take(&mut self.triage);
-                cursor.settle(&self.incident_ids(), height);
-                self.triage = cursor;
-            }
-            Screen::Tunnels => self.tunnels.settle(&self.tunnel_rows, height),
-            Screen::Health => self.health.settle(&self.health_rows, height),
-            Screen::Sessions => self.sessions.settle(&self.session_rows, height),
-            Screen::Audit if self.journal.failures.is_some() => {
-                if let Some(f) = &mut self.journal.failures {
-                    f.settle(height);
-                }
-            }
-            Screen::Audit if self.follow => self.audit.go(nav::Step::Bottom, &self.audit_ids, height),
-            Screen::Audit => self.audit.settle(&self.audit_ids, height),
-            Screen::Changes => self.changes.nav.settle(&self.changes.ids, height),
-            Screen::Ports => {
-                let at = |p| self.grid.iter().position(|l| l.contains(p));
-                if self.port_cursor.and_then(at).is_none() {
-                    self.port_cursor = grid::step(&self.grid, None, grid::Way::First, self.size.0);
-                }
-                let line = self.port_cursor.and_then(at).unwrap_or(0);
-                let height = self.grid_height();
-                // The team's title is kept in sight with its first line.
-                let top = if line == 1 { 0 } else { line };
-                self.port_offset = self.port_offset.min(top).max((line + 1).saturating_sub(height));
-                self.port_offset = self.port_offset.min(self.grid.len().saturating_sub(height));
-            }
         }
     }
 

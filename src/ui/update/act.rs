@@ -461,3 +461,6 @@ fn confirmed_all(state: &mut State, out: &mut Vec<Effect>) {
         None => bulk::confirmed(state, &ask, acts, out),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,6 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
         (Pending::Older | Pending::Missed | Pending::Visitors(_), Ok(_)) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod act;
 mod bulk;
 mod changes;
+mod clipboard;
 mod export;
 mod journal;
 mod link;
@@ -10,6 +11,7 @@ mod mouse;
 mod mute;
 mod palette;
 mod rehearse;
+mod search;
 mod settings;
 mod tabs;
 mod themes;
@@ -216,8 +218,8 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             state.pick = 0;
             state.prompt = Some(Prompt::Command { input: "".into() });
         }
-        Cmd::Next => search(state, true),
-        Cmd::Previous => search(state, false),
+        Cmd::Next => search::search(state, true),
+        Cmd::Previous => search::search(state, false),
         Cmd::Sort if state.screen == Screen::Sessions => {
             state.session_sort.0 = state.session_sort.0.next();
             state.resort();
@@ -250,8 +252,8 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
                 Zone::Relative => Zone::Local,
             }
         }
-        Cmd::CopyValue => copy(state, value(state), out),
-        Cmd::CopyCommand => copy(state, shell_command(state), out),
+        Cmd::CopyValue => clipboard::copy(state, clipboard::value(state), out),
+        Cmd::CopyCommand => clipboard::copy(state, clipboard::shell_command(state), out),
         Cmd::Write => act::write_mode(state, !state.writable(), out),
         Cmd::Help => help(state),
         Cmd::Log => state.dialog = Some(Dialog::Log { scroll: 0 }),
@@ -456,137 +458,6 @@ fn back(state: &mut State) {
         state.message = None;
     } else if state.filter().is_some() {
         state.set_filter("");
-    }
-}
-
-/// To the next row that the last filter matches, though it hides nothing any more.
-fn search(state: &mut State, forward: bool) {
-    use super::state::filter::Filter;
-    use super::state::rows::TunnelRow;
-    let filter = Filter::parse(&state.last_search);
-    if filter.is_empty() {
-        return say(state, Tone::Info, "nothing to look for: / first");
-    }
-    let height = state.list_height();
-    let (len, here) = match state.screen {
-        Screen::Triage => (state.incident_rows.len(), state.triage.selected),
-        Screen::Tunnels => (state.tunnel_rows.len(), state.tunnels.index(&state.tunnel_rows)),
-        Screen::Health => (state.health_rows.len(), state.health.index(&state.health_rows)),
-        Screen::Sessions => (state.session_rows.len(), state.sessions.index(&state.session_rows)),
-        Screen::Audit => (state.audit_ids.len(), state.audit.index(&state.audit_ids)),
-        Screen::Changes => (state.changes.ids.len(), state.changes.nav.index(&state.changes.ids)),
-        Screen::Ports => return,
-    };
-    let here = here.unwrap_or(0);
-    let now = state.now;
-    let holds = |i: &usize| -> bool {
-        let tunnel = |rows: &[crate::model::Port]| {
-            let row = rows.get(*i).and_then(|p| state.row(*p));
-            row.is_some_and(|row| filter.matches(&TunnelRow { row, live: &state.live, now }))
-        };
-        match state.screen {
-            Screen::Triage => {
-                let incident = state.incident_rows.get(*i).and_then(|n| state.live.incidents().get(*n));
-                incident.is_some_and(|x| filter.matches(x))
-            }
-            Screen::Tunnels => tunnel(&state.tunnel_rows),
-            Screen::Health => tunnel(&state.health_rows),
-            Screen::Sessions => {
-                let s = state.session_rows.get(*i).and_then(|id| state.live.sessions.get(id));
-                s.is_some_and(|s| filter.matches(s))
-            }
-            Screen::Audit => {
-                state.audit_rows.get(*i).is_some_and(|r| super::state::journal::shows(&filter, r, &state.journal.asked))
-            }
-            Screen::Changes => state.changes.rows.get(*i).is_some_and(|c| filter.matches(c)),
-            Screen::Ports => false,
-        }
-    };
-    let found = if forward {
-        (here + 1..len).chain(0..=here.min(len.saturating_sub(1))).find(holds)
-    } else {
-        (0..here).rev().chain((here..len).rev()).find(holds)
-    };
-    match (found, state.screen) {
-        (None, _) => say(state, Tone::Info, format!("nothing matches {}", state.last_search)),
-        (Some(i), Screen::Triage) => state.triage.select(i),
-        (Some(i), Screen::Tunnels) => state.tunnels.select(i, &state.tunnel_rows, height),
-        (Some(i), Screen::Health) => state.health.select(i, &state.health_rows, height),
-        (Some(i), Screen::Sessions) => state.sessions.select(i, &state.session_rows, height),
-        (Some(i), Screen::Audit) => {
-            follow(state, false);
-            state.audit.select(i, &state.audit_ids, height);
-        }
-        (Some(i), Screen::Changes) => state.changes.nav.select(i, &state.changes.ids, height),
-        (Some(_), Screen::Ports) => {}
-    }
-}
-
-fn copy(state: &mut State, text: Option<String>, out: &mut Vec<Effect>) {
-    match text {
-        Some(text) => {
-            let lines = text.trim_end().lines().count();
-            let more = if lines > 1 { format!(" (and {} more lines)", lines - 1) } else { String::new() };
-            let shown = super::text::cut(text.lines().next().unwrap_or_default(), 60) + &more;
-            say(state, Tone::Info, format!("copied: {shown}"));
-            out.push(Effect::Copy(text));
-        }
-        None => say(state, Tone::Info, "nothing to copy here"),
-    }
-}
-
-/// What `y` copies.
-fn value(state: &State) -> Option<String> {
-    if let Some(line) = state.first_tunnel() {
-        return Some(line.to_owned());
-    }
-    if let Some(value) = tabs::value(state) {
-        return Some(value);
-    }
-    match state.screen {
-        Screen::Triage => state.selected_incident().map(|i| i.evidence.clone()),
-        Screen::Tunnels | Screen::Health | Screen::Ports => {
-            let port = state.selected_port()?;
-            let bound = state.row(port).and_then(|r| r.view.listen.first());
-            Some(bound.map_or_else(|| port.to_string(), ToString::to_string))
-        }
-        Screen::Audit => serde_json::to_string(&**state.selected_event()?).ok(),
-        Screen::Changes => serde_json::to_string(&*state.changes.selected()?.newest).ok(),
-        Screen::Sessions => Some(state.selected_session()?.fingerprint.clone()),
-    }
-}
-
-/// What `Y` copies.
-fn shell_command(state: &State) -> Option<String> {
-    if let Some(command) = tabs::shell_command(state) {
-        return Some(command);
-    }
-    match state.screen {
-        Screen::Triage => {
-            let incident = state.selected_incident()?;
-            incident.next.iter().find_map(|n| n.run.clone()).or_else(|| Some("portreeve triage".to_owned()))
-        }
-        Screen::Tunnels | Screen::Health | Screen::Ports => {
-            let port = state.selected_port()?;
-            Some(match state.row(port) {
-                Some(row) => format!("portreeve explain {} {port}", row.host()),
-                None => "portreeve ports".to_owned(),
-            })
-        }
-        Screen::Audit => Some(journal::shell_command(state)),
-        Screen::Changes => {
-            let since = format!("portreeve audit --since {}m", state.changes.minutes);
-            let c = &state.changes.selected()?.newest.event.context;
-            Some(match (&c.host, c.port) {
-                (Some(host), _) => format!("{since} --host {host}"),
-                (None, Some(port)) => format!("{since} --port {port}"),
-                (None, None) => since,
-            })
-        }
-        Screen::Sessions => {
-            let s = state.selected_session()?;
-            Some(format!("portreeve explain {}", if s.team.is_some() { &s.name } else { &s.fingerprint }))
-        }
     }
 }
 

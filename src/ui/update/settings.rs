@@ -177,3 +177,6 @@ pub(crate) fn take_mouse(state: &mut State) -> Vec<Effect> {
     mouse(state, true, &mut out);
     out
 }
+
+#[cfg(test)]
+mod tests;

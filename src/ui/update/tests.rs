@@ -1,13 +1,14 @@
 //! What keys and news do.
 
 use super::*;
-use crate::control::protocol::{Outcome, Push, Reply};
-use crate::model::{BlockTarget, Role, Seq, TunnelState};
+use crate::control::protocol::{Push, Reply};
+use crate::model::{BlockTarget, Seq, TunnelState};
 use crate::ui::fixtures::*;
 use crate::ui::link::LinkEvent;
 use chrono::TimeDelta;
 
-fn message(s: &State) -> &str {
+/// What was said last.
+pub(super) fn message(s: &State) -> &str {
     s.message.as_ref().map_or("", |m| m.text.as_str())
 }
 
@@ -80,23 +81,6 @@ fn the_selection_follows_its_port_when_rows_come_above_it() {
     assert!(before <= after - s.tunnels.offset);
 }
 
-#[test]
-fn a_revoke_acts_on_what_was_asked_though_the_rows_have_moved() {
-    let mut s = writable((80, 24));
-    keys(&mut s, "x");
-    let mut d = delta();
-    d.tunnels = vec![tunnel(20001, "other", "pay", "ssh", TunnelState::Up)];
-    push(&mut s, d);
-    assert!(keys(&mut s, "wrong\r").is_empty(), "the name must be right");
-    assert!(s.dialog.is_some());
-    let effects = keys(&mut s, "\x15pay-db\tkey leaked\r");
-    let [Effect::Send(_, Request::Act(Action::Revoke { target, reason }))] = &effects[..] else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(*target, BlockTarget::Host("pay-db".parse().unwrap()));
-    assert_eq!(reason.as_deref(), Some("key leaked"));
-}
-
 /// As the loop does: draws, and gives back what can be clicked.
 fn frame(s: &mut State) {
     let d = crate::ui::view::draw(s);
@@ -163,15 +147,6 @@ fn what_is_newly_down_is_told_once_and_what_was_so_before_is_not() {
     assert_eq!(link(&mut s, LinkEvent::Push(Push::Snapshot(snap))), []);
 }
 
-/// The daemon has done what these effects ask for.
-fn done(s: &mut State, effects: &[Effect], seq: u64, lease: Option<crate::model::LeaseView>) -> Action {
-    // A rehearsal may have been asked for before.
-    let Some(Effect::Send(id, Request::Act(action))) = effects.last() else { panic!("{effects:?}") };
-    let o = Outcome { seq: Seq(seq), summary: format!("outcome {seq}"), ok: true, lease, revocation: None };
-    link(s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
-    action.clone()
-}
-
 #[test]
 fn the_palette_takes_letters_and_runs_only_what_is_written_out() {
     let mut s = writable((80, 24));
@@ -187,176 +162,6 @@ fn the_palette_takes_letters_and_runs_only_what_is_written_out() {
     assert!(matches!(&s.prompt, Some(Prompt::Command { input }) if input.value() == "restore "), "{:?}", s.prompt);
     keys(&mut s, "\x1b:write\r");
     assert!(s.prompt.is_none());
-}
-
-#[test]
-fn acts_are_logged_and_taken_back_each_by_its_own_question() {
-    let mut s = writable((80, 24));
-    keys(&mut s, "U");
-    assert!(message(&s).contains("nothing to undo"));
-    let e = keys(&mut s, "xpay-db\tkey leaked\r");
-    done(&mut s, &e, 201, None);
-    let e = keys(&mut s, ":release 20104\rdone with it\r");
-    done(&mut s, &e, 202, None);
-    let mut d = delta();
-    d.tunnels_gone = vec![port(20104)];
-    push(&mut s, d);
-    // The newest first: the lease as it was.
-    keys(&mut s, "U");
-    let Some(Dialog::Ask(ask)) = &s.dialog else { panic!("{:?}", s.message) };
-    assert!(ask.facts[0].contains("portreeve release 20104 --reason 'done with it' (seq 202)"), "{:?}", ask.facts);
-    let e = keys(&mut s, "\r");
-    let Action::Assign { host, port: p, service, .. } = done(&mut s, &e, 203, None) else { panic!() };
-    assert_eq!((host.as_str(), p, service.as_deref()), ("pay-spare", Some(port(20104)), Some("ssh")));
-    // Then what was before it; the undo itself is not undone.
-    keys(&mut s, "U");
-    let e = keys(&mut s, "y");
-    assert!(matches!(done(&mut s, &e, 204, None), Action::Restore { .. }));
-    keys(&mut s, "U");
-    assert!(message(&s).contains("nothing to undo"), "{}", message(&s));
-    // What cannot be says so, and what can be before it.
-    let e = keys(&mut s, ":move 20104 20120\r");
-    assert!(e.is_empty() && message(&s).contains("no lease"), "{}", message(&s));
-    let e = keys(&mut s, ":move 20103 20120\r\r");
-    let mut lease = snapshot().tunnels[2].lease.clone();
-    lease.port = port(20120);
-    done(&mut s, &e, 205, Some(lease));
-    let e = keys(&mut s, "cy");
-    done(&mut s, &e, 206, None);
-    keys(&mut s, "U");
-    assert!(message(&s).contains("cannot be undone") && message(&s).contains("(:undo 205)"), "{}", message(&s));
-    keys(&mut s, ":undo 999\r");
-    assert!(message(&s).contains("nothing with the number 999"));
-    keys(&mut s, ":log\r");
-    assert!(matches!(s.dialog, Some(Dialog::Log { .. })));
-    assert_eq!(s.acts.log.len(), 6);
-    // A refused act is in the log and nothing to undo.
-    keys(&mut s, "q");
-    let e = keys(&mut s, ":release 20103\r\r");
-    let Some(Effect::Send(id, _)) = e.last() else { panic!("{e:?}") };
-    let why = crate::control::protocol::ApiError::new(crate::control::protocol::ErrorCode::Conflict, "it is fixed");
-    link(&mut s, LinkEvent::Reply(*id, Err(why)));
-    assert_eq!(s.acts.log.back().unwrap().undo, crate::ui::state::acts::Undo::Nothing);
-}
-
-#[test]
-fn a_theme_is_shown_while_it_is_looked_at_and_esc_takes_the_one_before() {
-    let mut s = console((80, 24));
-    let dark = s.palette.accent;
-    keys(&mut s, ":theme\r");
-    keys(&mut s, "jj");
-    assert_eq!(s.own.theme, "light");
-    assert_ne!(s.palette.accent, dark);
-    keys(&mut s, "\x1b");
-    assert_eq!((s.own.theme.as_str(), s.palette.accent), ("dark", dark));
-    keys(&mut s, ":theme\rjj\r");
-    assert_eq!(s.own.theme, "light");
-    s.own.file = Some("f".into());
-    assert!(matches!(&keys(&mut s, ":theme\rs")[..], [Effect::Save(e)] if e.name == "theme"));
-}
-
-#[test]
-fn set_changes_a_value_at_once_and_keeps_it_and_refuses_what_would_not_do() {
-    let mut s = writable((80, 24));
-    s.own.file = Some("~/console.toml".into());
-    let effects = keys(&mut s, ":set keys.reconnect C\r");
-    let [Effect::Save(edit)] = &effects[..] else { panic!("{effects:?}") };
-    saved(&mut s, edit, Ok(()));
-    assert_eq!(message(&s), "keys.reconnect is C, kept in ~/console.toml");
-    keys(&mut s, "c");
-    assert!(s.dialog.is_none(), "the old key does nothing");
-    keys(&mut s, "C");
-    assert!(matches!(s.dialog, Some(Dialog::Ask(_))));
-    keys(&mut s, "n");
-    assert!(keys(&mut s, ":set keys.revoke ^x\r").is_empty());
-    assert!(message(&s).contains("never on Ctrl"), "{}", message(&s));
-    assert!(keys(&mut s, ":set keys.assign C\r").is_empty());
-    assert!(message(&s).contains("`reconnect` already"), "{}", message(&s));
-    keys(&mut s, ":set sort.tunnels -since\r");
-    assert_eq!(s.sort, (super::super::state::rows::SortBy::Since, true));
-    keys(&mut s, ":set nothing\r");
-    assert!(message(&s).contains("no setting nothing"));
-    keys(&mut s, ":set keys.reconnect default\r");
-    keys(&mut s, "c");
-    assert!(matches!(s.dialog, Some(Dialog::Ask(_))));
-}
-
-#[test]
-fn a_file_with_mistakes_is_said_and_the_defaults_stay() {
-    let mut s = console((80, 24));
-    s.own.file = Some("~/console.toml".into());
-    loaded(&mut s, Ok("theme = \"light\"\nzone = \"mars\"\n[keys]\nquit = \"x\"\n".into()));
-    assert!(message(&s).starts_with("~/console.toml line 2: `zone` cannot be \"mars\""), "{}", message(&s));
-    assert!(message(&s).ends_with("(1 more: :set)"), "{}", message(&s));
-    assert_eq!((s.own.theme.as_str(), s.zone), ("light", Zone::Utc));
-    // What this session has changed by hand is its own, until the file says something else.
-    keys(&mut s, ":theme dark\r");
-    loaded(&mut s, Ok("theme = \"light\"\n".into()));
-    assert_eq!(s.own.theme, "dark");
-    loaded(&mut s, Err("/x: permission denied".into()));
-    assert!(message(&s).contains("permission denied"));
-}
-
-#[test]
-fn a_confirmation_is_void_when_another_session_has_the_port() {
-    let mut s = writable((80, 24));
-    keys(&mut s, "c");
-    let mut d = delta();
-    let mut t = tunnel(20101, "pay-db", "pay", "ssh", TunnelState::Up);
-    t.session = Some(session_id(99));
-    d.tunnels = vec![t];
-    push(&mut s, d);
-    assert!(keys(&mut s, "y").is_empty());
-    assert!(message(&s).contains("nothing done: 20101 has changed"), "{}", message(&s));
-}
-
-#[test]
-fn the_reconnect_carries_the_session_that_was_seen() {
-    let mut s = writable((80, 24));
-    let effects = keys(&mut s, "cy");
-    let [Effect::Send(_, Request::Act(Action::Reconnect { host, session, .. }))] = &effects[..] else {
-        panic!("{effects:?}")
-    };
-    assert_eq!((host.as_str(), *session), ("pay-db", Some(session_id(20101))));
-}
-
-#[test]
-fn a_revoke_can_be_of_the_port_or_the_key_instead() {
-    let mut s = writable((80, 24));
-    let effects = keys(&mut s, "x\x1b[A\x1b[C\t20101\r");
-    let [Effect::Send(_, Request::Act(Action::Revoke { target, .. }))] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(*target, BlockTarget::Port(port(20101)));
-}
-
-#[test]
-fn nothing_is_done_read_only_or_without_the_role() {
-    let mut s = console((80, 24));
-    keys(&mut s, "x");
-    assert!(s.dialog.is_none() && message(&s).contains("read-only"), "{}", message(&s));
-    let mut s = writable((80, 24));
-    s.who = Some(alice(Role::Viewer));
-    keys(&mut s, "x");
-    assert!(s.dialog.is_none() && message(&s).contains("needs the role operator"), "{}", message(&s));
-    keys(&mut s, ":reload\r");
-    assert!(message(&s).contains("needs the role admin"), "{}", message(&s));
-}
-
-#[test]
-fn write_mode_begins_when_the_daemon_agrees_and_ends_after_ten_minutes() {
-    let mut s = console((80, 24));
-    let effects = keys(&mut s, ":write\r");
-    let [Effect::Send(id, Request::Act(Action::WriteMode { on: true }))] = effects[..] else { panic!("{effects:?}") };
-    assert!(!s.writable());
-    let done = Outcome { seq: Seq(1), summary: String::new(), ok: true, lease: None, revocation: None };
-    link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(done))));
-    assert!(s.writable());
-    keys(&mut s, "x");
-    assert!(s.dialog.is_some());
-    assert!(tick(&mut s, t0() + TimeDelta::seconds(599)).is_empty());
-    let effects = tick(&mut s, t0() + TimeDelta::seconds(600));
-    assert!(matches!(effects[..], [Effect::Send(_, Request::Act(Action::WriteMode { on: false }))]));
-    assert!(!s.writable());
-    assert!(s.dialog.is_none(), "a question of write mode does not outlive it");
 }
 
 #[test]
@@ -423,17 +228,6 @@ fn scrolling_past_the_oldest_event_asks_for_older_ones_once() {
 }
 
 #[test]
-fn events_left_out_of_a_delta_are_fetched() {
-    let mut s = console((80, 24));
-    let mut d = delta();
-    d.events = vec![auth_failure(200, t0())];
-    d.events_missed = 93;
-    let effects = push(&mut s, d);
-    let [Effect::Send(_, Request::Audit(q))] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!((q.after, q.before), (Some(Seq(106)), Some(Seq(200))));
-}
-
-#[test]
 fn enter_in_the_audit_goes_to_the_tunnel_past_a_filter_that_hides_it() {
     let mut s = console((80, 24));
     keys(&mut s, "/team=pay\r5kk");
@@ -456,41 +250,6 @@ fn the_cursor_of_the_grid_goes_by_port_across_lines_and_teams() {
     assert_eq!(s.port_cursor, Some(port(20203)), "the next free one");
     keys(&mut s, "G");
     assert_eq!(s.port_cursor, Some(port(20199)));
-}
-
-#[test]
-fn assign_move_and_release_say_what_they_mean() {
-    let mut s = writable((80, 24));
-    let act = |e: Vec<Effect>| match e.into_iter().rfind(|e| !matches!(e, Effect::Send(_, Request::Rehearse(_)))) {
-        Some(Effect::Send(_, Request::Act(a))) => a,
-        e => panic!("{e:?}"),
-    };
-    let a = act(keys(&mut s, "3faiot-l\t\tssh\tnew site\r"));
-    let assigned = Action::Assign {
-        host: "iot-lost".parse().unwrap(),
-        port: Some(port(20203)),
-        service: Some("ssh".into()),
-        reason: Some("new site".into()),
-    };
-    assert_eq!(a, assigned);
-    let a = act(keys(&mut s, ":move 20104 20120\r\r"));
-    assert_eq!(a, Action::Move { from: port(20104), to: Some(port(20120)), reason: None });
-    let a = act(keys(&mut s, ":release 20104\r\r"));
-    assert_eq!(a, Action::Release { port: port(20104), reason: None });
-    keys(&mut s, ":release 20105\r");
-    assert!(message(&s).contains("no lease has the port 20105"));
-}
-
-#[test]
-fn the_loss_of_the_daemon_ends_write_mode_and_open_questions_and_tells_what_was_under_way() {
-    let mut s = writable((80, 24));
-    keys(&mut s, "cy");
-    keys(&mut s, "x");
-    link(&mut s, LinkEvent::Down("gone".into()));
-    assert!(s.dialog.is_none() && !s.writable() && s.pending.is_empty());
-    assert!(message(&s).contains("outcome unknown"), "{}", message(&s));
-    link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
-    assert!(s.is_live());
 }
 
 #[test]
@@ -559,57 +318,4 @@ fn the_audit_takes_new_events_in_without_filtering_the_old_ones_anew() {
 fn record_of_daemon(seq: u64) -> crate::audit::Record {
     use crate::audit::{Context, Outcome, What};
     record(seq, t0(), What::DaemonStop { cause: "SIGTERM".into() }, Outcome::Success, Context::default())
-}
-
-#[test]
-fn a_snapshot_in_pieces_is_counted_at_once_and_a_later_one_is_shown_when_it_is_whole() {
-    let whole = {
-        let mut s = snapshot();
-        let one = s.tunnels[0].clone();
-        s.tunnels = (20_000_u16..21_200)
-            .map(|n| {
-                let mut t = one.clone();
-                t.lease.port = n.try_into().unwrap();
-                t
-            })
-            .collect();
-        s
-    };
-    let (head, pieces) = whole.clone().in_pieces();
-    assert!(head.tunnels.is_empty() && head.sessions.is_empty() && pieces.len() == 3);
-    let mut joined = head.clone();
-    pieces.iter().cloned().for_each(|p| joined.add(p));
-    assert_eq!(joined, whole);
-
-    // The first: what there is stands at once, and the rows come.
-    let mut s = blank((80, 24), crate::ui::caps::Depth::True, true);
-    link(&mut s, LinkEvent::Up(alice(Role::Operator)));
-    update_link(&mut s, Push::Snapshot(head.clone()));
-    assert!(s.is_live() && s.live.filling());
-    assert_eq!((s.live.count(one_state(&whole)), s.live.total(), s.live.tunnels.len()), (1_200, 1_200, 0));
-    for (n, piece) in pieces.iter().enumerate() {
-        update_link(&mut s, Push::Rows(piece.clone()));
-        assert_eq!(s.live.filling(), n + 1 < pieces.len());
-    }
-    assert_eq!((s.live.tunnels.len(), s.live.total(), s.live.sessions.len()), (1_200, 1_200, whole.sessions.len()));
-
-    // After a loss: what is old stays, and is shown as old, until all of the new is there.
-    link(&mut s, LinkEvent::Down("gone".into()));
-    link(&mut s, LinkEvent::Up(alice(Role::Operator)));
-    update_link(&mut s, Push::Snapshot(head));
-    for piece in &pieces {
-        assert!(!s.is_live(), "half of it is not what is so");
-        assert_eq!(s.live.tunnels.len(), 1_200);
-        update_link(&mut s, Push::Rows(piece.clone()));
-    }
-    assert!(s.is_live());
-    assert_eq!(s.live.tunnels.len(), 1_200);
-}
-
-fn update_link(s: &mut State, push: Push) {
-    link(s, LinkEvent::Push(push));
-}
-
-fn one_state(s: &crate::control::protocol::Snapshot) -> crate::model::TunnelState {
-    s.tunnels[0].state
 }

@@ -1,0 +1,59 @@
+//! The sentences of the ledger: why a port is granted or refused.
+
+use super::team_ranges;
+use crate::config::Config;
+use crate::model::{LeaseView, ReservationView, RevocationView, Time};
+
+/// Why a lease that was good once is good no more: its host is in another team now, or its team's ranges have changed.
+#[must_use]
+pub fn stale(config: &Config, l: &LeaseView) -> Option<String> {
+    let team = &config.hosts.get(&l.host)?.team;
+    if team != &l.team {
+        return Some(format!(
+            "the lease of port {} is team {}'s, but host {} is in team {team} now; `portreeve release {}` ends it",
+            l.port, l.team, l.host, l.port
+        ));
+    }
+    let inside = team_ranges(config, team).iter().any(|r| r.contains(l.port));
+    (!inside).then(|| {
+        format!(
+            "the lease of port {} is outside team {team}'s ranges now; `portreeve move {}` finds it another",
+            l.port, l.port
+        )
+    })
+}
+
+pub(super) fn lease_rule(l: &LeaseView) -> String {
+    match &l.service {
+        Some(s) => format!("port {} is host {}'s ({} lease, {s})", l.port, l.host, l.kind),
+        None => format!("port {} is host {}'s ({} lease)", l.port, l.host, l.kind),
+    }
+}
+
+/// The sentence for a request that meets a block.
+#[must_use]
+pub fn block_rule(b: &RevocationView) -> String {
+    let mut s = format!("{} was revoked by {} at {}", b.target, b.by, stamp(b.since));
+    if let Some(r) = &b.reason {
+        s.push_str(&format!(" ({r})"));
+    }
+    s.push_str(&format!("; `portreeve restore {}` lifts it", b.target.value()));
+    s
+}
+
+/// The sentence for whoever asks for a reserved port.
+#[must_use]
+pub fn reserve_rule(r: &ReservationView) -> String {
+    format!(
+        "port {} is reserved until {} by {} ({}); `portreeve release {}` ends that",
+        r.port,
+        stamp(r.until),
+        r.by,
+        r.reason,
+        r.port
+    )
+}
+
+fn stamp(t: Time) -> String {
+    t.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}

@@ -1,0 +1,170 @@
+//! What is asked before an act, what is sent, and how it is taken back.
+
+use super::super::tests::message;
+use super::super::*;
+use crate::control::protocol::{Outcome, Reply};
+use crate::model::{BlockTarget, Role, Seq, TunnelState};
+use crate::ui::fixtures::*;
+use crate::ui::link::LinkEvent;
+use chrono::TimeDelta;
+
+#[test]
+fn a_revoke_acts_on_what_was_asked_though_the_rows_have_moved() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "x");
+    let mut d = delta();
+    d.tunnels = vec![tunnel(20001, "other", "pay", "ssh", TunnelState::Up)];
+    push(&mut s, d);
+    assert!(keys(&mut s, "wrong\r").is_empty(), "the name must be right");
+    assert!(s.dialog.is_some());
+    let effects = keys(&mut s, "\x15pay-db\tkey leaked\r");
+    let [Effect::Send(_, Request::Act(Action::Revoke { target, reason }))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(*target, BlockTarget::Host("pay-db".parse().unwrap()));
+    assert_eq!(reason.as_deref(), Some("key leaked"));
+}
+
+#[test]
+fn a_confirmation_is_void_when_another_session_has_the_port() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "c");
+    let mut d = delta();
+    let mut t = tunnel(20101, "pay-db", "pay", "ssh", TunnelState::Up);
+    t.session = Some(session_id(99));
+    d.tunnels = vec![t];
+    push(&mut s, d);
+    assert!(keys(&mut s, "y").is_empty());
+    assert!(message(&s).contains("nothing done: 20101 has changed"), "{}", message(&s));
+}
+
+#[test]
+fn the_reconnect_carries_the_session_that_was_seen() {
+    let mut s = writable((80, 24));
+    let effects = keys(&mut s, "cy");
+    let [Effect::Send(_, Request::Act(Action::Reconnect { host, session, .. }))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((host.as_str(), *session), ("pay-db", Some(session_id(20101))));
+}
+
+#[test]
+fn a_revoke_can_be_of_the_port_or_the_key_instead() {
+    let mut s = writable((80, 24));
+    let effects = keys(&mut s, "x\x1b[A\x1b[C\t20101\r");
+    let [Effect::Send(_, Request::Act(Action::Revoke { target, .. }))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*target, BlockTarget::Port(port(20101)));
+}
+
+#[test]
+fn nothing_is_done_read_only_or_without_the_role() {
+    let mut s = console((80, 24));
+    keys(&mut s, "x");
+    assert!(s.dialog.is_none() && message(&s).contains("read-only"), "{}", message(&s));
+    let mut s = writable((80, 24));
+    s.who = Some(alice(Role::Viewer));
+    keys(&mut s, "x");
+    assert!(s.dialog.is_none() && message(&s).contains("needs the role operator"), "{}", message(&s));
+    keys(&mut s, ":reload\r");
+    assert!(message(&s).contains("needs the role admin"), "{}", message(&s));
+}
+
+#[test]
+fn write_mode_begins_when_the_daemon_agrees_and_ends_after_ten_minutes() {
+    let mut s = console((80, 24));
+    let effects = keys(&mut s, ":write\r");
+    let [Effect::Send(id, Request::Act(Action::WriteMode { on: true }))] = effects[..] else { panic!("{effects:?}") };
+    assert!(!s.writable());
+    let done = Outcome { seq: Seq(1), summary: String::new(), ok: true, lease: None, revocation: None };
+    link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(done))));
+    assert!(s.writable());
+    keys(&mut s, "x");
+    assert!(s.dialog.is_some());
+    assert!(tick(&mut s, t0() + TimeDelta::seconds(599)).is_empty());
+    let effects = tick(&mut s, t0() + TimeDelta::seconds(600));
+    assert!(matches!(effects[..], [Effect::Send(_, Request::Act(Action::WriteMode { on: false }))]));
+    assert!(!s.writable());
+    assert!(s.dialog.is_none(), "a question of write mode does not outlive it");
+}
+
+#[test]
+fn assign_move_and_release_say_what_they_mean() {
+    let mut s = writable((80, 24));
+    let act = |e: Vec<Effect>| match e.into_iter().rfind(|e| !matches!(e, Effect::Send(_, Request::Rehearse(_)))) {
+        Some(Effect::Send(_, Request::Act(a))) => a,
+        e => panic!("{e:?}"),
+    };
+    let a = act(keys(&mut s, "3faiot-l\t\tssh\tnew site\r"));
+    let assigned = Action::Assign {
+        host: "iot-lost".parse().unwrap(),
+        port: Some(port(20203)),
+        service: Some("ssh".into()),
+        reason: Some("new site".into()),
+    };
+    assert_eq!(a, assigned);
+    let a = act(keys(&mut s, ":move 20104 20120\r\r"));
+    assert_eq!(a, Action::Move { from: port(20104), to: Some(port(20120)), reason: None });
+    let a = act(keys(&mut s, ":release 20104\r\r"));
+    assert_eq!(a, Action::Release { port: port(20104), reason: None });
+    keys(&mut s, ":release 20105\r");
+    assert!(message(&s).contains("no lease has the port 20105"));
+}
+
+/// The daemon has done what these effects ask for.
+fn done(s: &mut State, effects: &[Effect], seq: u64, lease: Option<crate::model::LeaseView>) -> Action {
+    // A rehearsal may have been asked for before.
+    let Some(Effect::Send(id, Request::Act(action))) = effects.last() else { panic!("{effects:?}") };
+    let o = Outcome { seq: Seq(seq), summary: format!("outcome {seq}"), ok: true, lease, revocation: None };
+    link(s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
+    action.clone()
+}
+
+#[test]
+fn acts_are_logged_and_taken_back_each_by_its_own_question() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "U");
+    assert!(message(&s).contains("nothing to undo"));
+    let e = keys(&mut s, "xpay-db\tkey leaked\r");
+    done(&mut s, &e, 201, None);
+    let e = keys(&mut s, ":release 20104\rdone with it\r");
+    done(&mut s, &e, 202, None);
+    let mut d = delta();
+    d.tunnels_gone = vec![port(20104)];
+    push(&mut s, d);
+    // The newest first: the lease as it was.
+    keys(&mut s, "U");
+    let Some(Dialog::Ask(ask)) = &s.dialog else { panic!("{:?}", s.message) };
+    assert!(ask.facts[0].contains("portreeve release 20104 --reason 'done with it' (seq 202)"), "{:?}", ask.facts);
+    let e = keys(&mut s, "\r");
+    let Action::Assign { host, port: p, service, .. } = done(&mut s, &e, 203, None) else { panic!() };
+    assert_eq!((host.as_str(), p, service.as_deref()), ("pay-spare", Some(port(20104)), Some("ssh")));
+    // Then what was before it; the undo itself is not undone.
+    keys(&mut s, "U");
+    let e = keys(&mut s, "y");
+    assert!(matches!(done(&mut s, &e, 204, None), Action::Restore { .. }));
+    keys(&mut s, "U");
+    assert!(message(&s).contains("nothing to undo"), "{}", message(&s));
+    // What cannot be says so, and what can be before it.
+    let e = keys(&mut s, ":move 20104 20120\r");
+    assert!(e.is_empty() && message(&s).contains("no lease"), "{}", message(&s));
+    let e = keys(&mut s, ":move 20103 20120\r\r");
+    let mut lease = snapshot().tunnels[2].lease.clone();
+    lease.port = port(20120);
+    done(&mut s, &e, 205, Some(lease));
+    let e = keys(&mut s, "cy");
+    done(&mut s, &e, 206, None);
+    keys(&mut s, "U");
+    assert!(message(&s).contains("cannot be undone") && message(&s).contains("(:undo 205)"), "{}", message(&s));
+    keys(&mut s, ":undo 999\r");
+    assert!(message(&s).contains("nothing with the number 999"));
+    keys(&mut s, ":log\r");
+    assert!(matches!(s.dialog, Some(Dialog::Log { .. })));
+    assert_eq!(s.acts.log.len(), 6);
+    // A refused act is in the log and nothing to undo.
+    keys(&mut s, "q");
+    let e = keys(&mut s, ":release 20103\r\r");
+    let Some(Effect::Send(id, _)) = e.last() else { panic!("{e:?}") };
+    let why = crate::control::protocol::ApiError::new(crate::control::protocol::ErrorCode::Conflict, "it is fixed");
+    link(&mut s, LinkEvent::Reply(*id, Err(why)));
+    assert_eq!(s.acts.log.back().unwrap().undo, crate::ui::state::acts::Undo::Nothing);
+}
