@@ -354,11 +354,11 @@ async fn the_recent_records_survive_a_restart_and_are_bounded() {
         assert_eq!(seqs(journal.recent(Some(Seq(1)), 2)), [last - 1, last]);
         assert_eq!(seqs(journal.recent(Some(Seq(last)), 2)), [0; 0]);
     };
-    check(&journal, 10_050);
+    check(&journal, RECENT as u64 + 50);
     journal.close().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     assert_eq!(journal.status().notice, None);
-    check(&journal, 10_050);
+    check(&journal, RECENT as u64 + 50);
     journal.commit(event("new")).await.unwrap();
     check(&journal, 10_051);
 }

@@ -1,11 +1,17 @@
 //! The filter's small language: words, and terms such as `team=pay state!=up port=201* rtt>200ms`. All must hold.
 
+use std::borrow::Cow;
+
 /// What a row offers to a filter.
 pub(crate) trait Fields {
     /// The field of this name; `None` when there is no such field, an empty text when it has no value.
     fn field(&self, name: &str) -> Option<String>;
     /// What plain words are looked for in.
     fn words(&self) -> String;
+    /// The same in lower case.
+    fn lower(&self) -> Cow<'_, str> {
+        Cow::Owned(self.words().to_lowercase())
+    }
     /// Whether `name=value` holds, where that is not a comparison of texts. The value is in lower case.
     fn holds(&self, _name: &str, _value: &str) -> Option<bool> {
         None
@@ -52,9 +58,9 @@ impl Filter {
     }
 
     pub(crate) fn matches(&self, row: &impl Fields) -> bool {
-        let mut words: Option<String> = None;
+        let mut words: Option<Cow<'_, str>> = None;
         self.terms.iter().all(|t| match t {
-            Term::Word { text, not } => words.get_or_insert_with(|| row.words().to_lowercase()).contains(text) != *not,
+            Term::Word { text, not } => words.get_or_insert_with(|| row.lower()).contains(text) != *not,
             Term::Field { name, op, value } => field_holds(row, name, *op, value),
         })
     }
@@ -63,7 +69,7 @@ impl Filter {
     pub(crate) fn matches_fields(&self, row: &impl Fields) -> bool {
         self.terms.iter().all(|t| match t {
             Term::Word { not: false, .. } => true,
-            Term::Word { text, not: true } => !row.words().to_lowercase().contains(text),
+            Term::Word { text, not: true } => !row.lower().contains(text),
             Term::Field { name, op, value } => field_holds(row, name, *op, value),
         })
     }

@@ -9,7 +9,7 @@ use crate::model::{
 };
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Events kept; older ones are asked for again when somebody scrolls there.
 const EVENTS_MAX: usize = 20_000;
@@ -25,6 +25,8 @@ pub(crate) struct Row {
     /// Bytes of the last minutes.
     pub(crate) spark: Spark,
     rate: Rate,
+    /// What plain words of a filter are looked for in, made when one is first looked for.
+    words: OnceLock<Box<str>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,7 @@ impl Row {
             view,
             spark: Spark::default(),
             rate: Rate { at: at - TimeDelta::milliseconds(RATE_STEP_MS), seen, per_s: (0, 0) },
+            words: OnceLock::new(),
         }
     }
 
@@ -59,6 +62,7 @@ impl Row {
             self.rate = Rate { at, seen, per_s };
         }
         self.view = view;
+        self.words.take();
     }
 
     /// As [`Self::update`], with the bytes since as those of this moment.
@@ -66,6 +70,20 @@ impl Row {
         let before = if self.view.session == view.session { self.bytes() } else { 0 };
         self.update(view, at);
         self.spark.add(self.bytes().saturating_sub(before), at);
+    }
+
+    /// What plain words of a filter are looked for in, in lower case: for ten thousand rows a key stroke.
+    pub(crate) fn words(&self) -> &str {
+        self.words.get_or_init(|| {
+            let v = &self.view;
+            let source = v.source.map(|a| a.to_string()).unwrap_or_default();
+            let (warning, reason) = (v.warning.as_deref().unwrap_or(""), v.lease.reason.as_deref().unwrap_or(""));
+            let error = v.health.last_error.as_deref().unwrap_or("");
+            let (port, host, team) = (self.port(), self.host(), self.team());
+            let words =
+                format!("{port} {host} {team} {} {} {source} {warning} {reason} {error}", self.service(), v.state);
+            words.to_lowercase().into()
+        })
     }
 
     /// Bytes a second to the host and to the visitors.

@@ -5,6 +5,7 @@ use super::live::{Live, Row};
 use crate::audit::{Actor, Record};
 use crate::model::{SessionView, Time, TunnelState};
 use crate::ui::sentence;
+use std::borrow::Cow;
 
 /// A tunnel with what else is known of it.
 pub(crate) struct TunnelRow<'a> {
@@ -42,18 +43,10 @@ impl Fields for TunnelRow<'_> {
         })
     }
     fn words(&self) -> String {
-        let v = &self.row.view;
-        let source = v.source.map(|a| a.to_string()).unwrap_or_default();
-        let (warning, reason) = (v.warning.as_deref().unwrap_or(""), v.lease.reason.as_deref().unwrap_or(""));
-        let error = v.health.last_error.as_deref().unwrap_or("");
-        format!(
-            "{} {} {} {} {} {source} {warning} {reason} {error}",
-            self.row.port(),
-            self.row.host(),
-            self.row.team(),
-            self.row.service(),
-            v.state
-        )
+        self.row.words().to_owned()
+    }
+    fn lower(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.row.words())
     }
 }
 
