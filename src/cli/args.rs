@@ -322,7 +322,7 @@ pub enum Verb {
     },
     /// How a host brings its tunnels up: the ssh line, an ssh_config, a systemd unit
     ///
-    /// For its keys, ports and this bastion's address (`address` in [bastion] says how hosts reach it). What to mind is
+    /// For its keys, ports and this bastion's address (`address` in `[bastion]` says how hosts reach it). What to mind is
     /// said on standard error. With --json: {host, keys, address, port, forwards, host_keys, ssh, config, systemd,
     /// known_hosts, remarks}.
     #[command(name = "howto")]
