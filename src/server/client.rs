@@ -192,7 +192,7 @@ impl Handler for Box<Client> {
             source: self.peer,
             fingerprint: v.fingerprint,
             client: self.ident.software(),
-            algorithms: self.ident.offer().and_then(|o| super::algorithms::agreed(&config, o)),
+            algorithms: self.ident.take_offer().and_then(|o| super::algorithms::agreed(&config, &o)),
             since: now(),
             vital: Arc::clone(&self.vital),
             orders: Mailbox::default(),

@@ -19,7 +19,7 @@ const IDENT_MAX: usize = 255;
 
 /// The client's identification, as far as it has come.
 #[derive(Debug, Default)]
-pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, OnceLock<Offer>);
+pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, Mutex<Option<Offer>>);
 
 impl Ident {
     /// The key that was last offered and would do, were it proved.
@@ -37,9 +37,13 @@ impl Ident {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What the client offered in its first packet, once it has come.
-    pub(super) fn offer(&self) -> Option<&Offer> {
-        self.2.get()
+    fn set_offer(&self, offer: Offer) {
+        *self.2.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
+    }
+
+    /// What the client offered in its first packet. Given once: a session of hours need not keep its dozens of names.
+    pub(super) fn take_offer(&self) -> Option<Offer> {
+        self.2.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The client's software, without `SSH-2.0-`, cleaned; empty while unknown.
@@ -74,10 +78,8 @@ impl SessionStream {
 
     fn sniff(&mut self, bytes: &[u8]) {
         if self.ident.0.get().is_some() {
-            if self.ident.2.get().is_none()
-                && let Some(offer) = self.kexinit.feed(bytes)
-            {
-                let _ = self.ident.2.set(offer);
+            if let Some(offer) = self.kexinit.feed(bytes) {
+                self.ident.set_offer(offer);
             }
             return;
         }
@@ -88,7 +90,7 @@ impl SessionStream {
             // What came with it belongs to the first packet.
             if let Some(offer) = bytes.get((end + 1).saturating_sub(before)..).and_then(|rest| self.kexinit.feed(rest))
             {
-                let _ = self.ident.2.set(offer);
+                self.ident.set_offer(offer);
             }
             let line = String::from_utf8_lossy(self.first.get(..end).unwrap_or_default()).trim_end().to_owned();
             let _ = self.ident.0.set(line);
