@@ -21,15 +21,10 @@ impl Desk {
     /// mute is of somebody with more rights: then only those not limited to teams may.
     pub(super) fn incident_context(&self, who: &Identity, incident: &str) -> Context {
         let context = self.incidents(who).iter().find(|i| i.id == incident).map(of_incident);
-        let theirs = |m: &Mute| match (&who.teams, &m.teams) {
-            (Some(own), Some(its)) => its.iter().all(|t| own.contains(t)),
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        match self.registry.muted(incident).filter(|m| !unlimited(who) && now() < m.until && !theirs(m)) {
-            Some(_) => Context { team: None, ..context.unwrap_or_default() },
-            None => context.unwrap_or_default(),
-        }
+        let context = context.unwrap_or_default();
+        let theirs = |m: &Mute| m.teams.as_ref().is_some_and(|its| its.iter().all(|t| who.sees(t)));
+        let stands = self.registry.muted(incident).filter(|m| now() < m.until);
+        if !unlimited(who) && stands.is_some_and(|m| !theirs(&m)) { Context { team: None, ..context } } else { context }
     }
 
     fn incidents(&self, who: &Identity) -> Arc<[Incident]> {
