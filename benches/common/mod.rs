@@ -19,12 +19,23 @@ pub mod swarm;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// A result whose error is a sentence for the table.
 pub type Res<T> = Result<T, String>;
+
+/// How a driver ends: what went wrong is told.
+pub fn end(done: Res<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("benches/run: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// How long anything that should happen soon may take.
 pub const SOON: Duration = Duration::from_secs(15);

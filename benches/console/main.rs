@@ -69,13 +69,7 @@ const PAUSE: Duration = Duration::from_millis(37);
 
 fn main() -> ExitCode {
     raise_file_limit();
-    match table(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("benches/run: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    common::end(table(&Args::parse()))
 }
 
 fn table(args: &Args) -> Res<()> {

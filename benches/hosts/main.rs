@@ -62,13 +62,7 @@ fn main() -> ExitCode {
         Some(What::Hold(hold)) => hold::hold(hold),
         None => table(&args),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("benches/run: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    common::end(done)
 }
 
 fn table(args: &Args) -> Res<()> {

@@ -50,13 +50,7 @@ const RARE: &str = "Haystack-Needle";
 const RARE_DIGITS: &str = "73001-44209";
 
 fn main() -> ExitCode {
-    match table(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("benches/run: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    common::end(table(&Args::parse()))
 }
 
 fn table(args: &Args) -> Res<()> {
