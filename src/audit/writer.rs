@@ -232,7 +232,9 @@ impl<D: Disk> State<D> {
                         if let What::AuditResumed { lost, .. } = &w.event.what {
                             self.w.shared.lost.fetch_sub(*lost, Ordering::Relaxed);
                         }
-                        let record = seal.record(w.at, w.event);
+                        // Made anew by this thread. It stays among the recent ones for hours, and its many small pieces
+                        // would keep pages of the heap that carries transfers from ever being given back.
+                        let record = seal.record(w.at, w.event.clone());
                         let seq = record.seq;
                         self.w.shared.publish(Arc::new(record));
                         Ok(seq)
