@@ -205,6 +205,7 @@ fn the_table_of_metrics_is_what_is_printed() {
         process: ProcessMetrics::default(),
         sessions: SessionCounts::default(),
         unauthenticated: 0,
+        gate: GateView { refused: vec![("startups".to_owned(), 0)], ..GateView::default() },
         spill: SpillView::default(),
         audit: AuditStatus::default(),
         ledger_writable: true,

@@ -87,7 +87,7 @@ pub fn measure(plan: &Plan, wanted: &dyn Fn(&str) -> bool, done: &mut dyn FnMut(
         let title = format!("{} hosts signed in again after kill -9 and restart", plan.some);
         let row = Row::new("redial", &title, "s", Some(Goal::ratio_at_most(1.0 / 18.0)));
         done(or_why(row, |r| {
-            let mut ours = Ours::start(one_each(plan.some), &[KEEPALIVE, CROWD, UNCHECKED])?;
+            let mut ours = Ours::start(one_each(plan.some), &[KEEPALIVE, UNCHECKED])?;
             let swarm = all_up(&ours, plan.some)?;
             let samples = (0..plan.rounds)
                 .map(|_| {

@@ -141,6 +141,19 @@ pub enum What {
     /// A connection ended, or was refused, before anyone signed in.
     #[serde(rename = "connection.refused")]
     ConnectionRefused {},
+    /// More refusals of one kind than are written one by one; the rule and the address are those of the last of them.
+    #[serde(rename = "refusals.counted")]
+    RefusalsCounted {
+        /// The event that each of them would have been.
+        of: String,
+        /// The network, session or port; none when there were too many of them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// How many, besides those that were written.
+        count: u64,
+        /// In how many seconds.
+        seconds: f64,
+    },
     /// A session ended.
     #[serde(rename = "session.end")]
     SessionEnd {
@@ -383,6 +396,7 @@ impl Event {
             What::AuthSuccess { .. } => "auth.success",
             What::AuthFailure { .. } => "auth.failure",
             What::ConnectionRefused {} => "connection.refused",
+            What::RefusalsCounted { .. } => "refusals.counted",
             What::SessionEnd { .. } => "session.end",
             What::RequestRefused { .. } => "request.refused",
             What::ForwardGranted { .. } => "forward.granted",

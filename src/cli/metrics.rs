@@ -125,6 +125,19 @@ fn daemon(p: &mut Page, m: &Metrics) {
     p.one("portreeve_sessions_held", Gauge, help, m.sessions.held);
     let help = "Connections that have not signed in.";
     p.one("portreeve_unauthenticated_connections", Gauge, help, m.unauthenticated);
+    let g = &m.gate;
+    p.one(
+        "portreeve_known_networks",
+        Gauge,
+        "Networks that somebody has signed in from within a month.",
+        g.known_networks,
+    );
+    p.one("portreeve_penalised_networks", Gauge, "Networks under a penalty (sources.penalties).", g.penalised);
+    let name = "portreeve_connections_refused_total";
+    p.family(name, Counter, "Connections refused before the handshake, by reason.");
+    for (reason, n) in &g.refused {
+        p.sample(name, &[("reason", reason.as_str())], n);
+    }
     p.one("portreeve_spill_used_bytes", Gauge, "Data on disk that waits for slow visitors.", m.spill.used);
     p.one("portreeve_spill_limit_bytes", Gauge, "What may wait on disk in all (relay.total_spill).", m.spill.limit);
     p.one("portreeve_audit_last_seq", Gauge, "Number of the last event of the journal.", m.audit.seq);

@@ -374,6 +374,7 @@ fn settings(c: &Config) -> Settings {
         address,
         state_dir: _,
         ssh,
+        sources,
         control: _,
         audit: _,
         log: _,
@@ -389,7 +390,8 @@ fn settings(c: &Config) -> Settings {
         keepalive_count,
         send_timeout,
         login_grace_time,
-        max_unauthenticated,
+        max_startups,
+        max_startups_known,
         max_auth_attempts,
         takeover_probe,
         reconnect_wait,
@@ -398,7 +400,7 @@ fn settings(c: &Config) -> Settings {
     let super::RelayConfig { visitor_memory, visitor_spill, total_spill, stall_timeout, open_timeout, max_visitors } =
         relay;
     let super::HealthConfig { interval, timeout, rise, fall } = health;
-    vec![
+    let mut all = vec![
         ("bastion.name", name.clone()),
         ("bastion.address", address.as_ref().map_or_else(|| "where it listens".to_owned(), ToString::to_string)),
         ("ssh.ciphers", ciphers.as_ref().map_or_else(|| "what suits the processor".to_owned(), |c| list(c))),
@@ -406,7 +408,8 @@ fn settings(c: &Config) -> Settings {
         ("ssh.keepalive_count", keepalive_count.to_string()),
         ("ssh.send_timeout", time(*send_timeout)),
         ("ssh.login_grace_time", time(*login_grace_time)),
-        ("ssh.max_unauthenticated", max_unauthenticated.to_string()),
+        ("ssh.max_startups", max_startups.to_string()),
+        ("ssh.max_startups_known", max_startups_known.to_string()),
         ("ssh.max_auth_attempts", max_auth_attempts.to_string()),
         ("ssh.takeover_probe", time(*takeover_probe)),
         ("ssh.reconnect_wait", time(*reconnect_wait)),
@@ -421,7 +424,9 @@ fn settings(c: &Config) -> Settings {
         ("health.timeout", time(*timeout)),
         ("health.rise", rise.to_string()),
         ("health.fall", fall.to_string()),
-    ]
+    ];
+    all.extend(sources.settings());
+    all
 }
 
 /// Settings that are fixed while the daemon runs: what it has bound, opened or made its threads with.

@@ -69,11 +69,37 @@ pub const SSH: SectionKeys = SectionKeys {
         value("keepalive_count", "3"),
         value("send_timeout", "\"30s\""),
         value("login_grace_time", "\"30s\""),
-        value("max_unauthenticated", "128"),
+        value("max_startups", "\"100:30:400\""),
+        value("max_startups_known", "4096"),
+        words("max_unauthenticated", "none: see `max_startups`"),
         value("max_auth_attempts", "6"),
         value("takeover_probe", "\"3s\""),
         value("reconnect_wait", "\"60s\""),
         value("drain", "\"5s\""),
+    ],
+};
+
+/// `[sources]`.
+pub const SOURCES: SectionKeys = SectionKeys {
+    title: "sources",
+    keys: &[
+        words("allow", "all networks"),
+        value("deny", "[]"),
+        value("exempt", "[\"127.0.0.0/8\", \"::1/128\"]"),
+        value("ipv4_prefix", "32"),
+        value("ipv6_prefix", "64"),
+        value("max_startups", "32"),
+        value("penalties", "true"),
+        value("penalty_auth", "\"5s\""),
+        value("penalty_no_auth", "\"1s\""),
+        value("penalty_grace", "\"10s\""),
+        value("penalty_protocol", "\"10s\""),
+        value("penalty_crash", "\"90s\""),
+        value("penalty_min", "\"15s\""),
+        value("penalty_max", "\"10m\""),
+        value("max_penalties", "65536"),
+        value("overflow", "\"permissive\""),
+        value("report_interval", "\"60s\""),
     ],
 };
 
@@ -152,11 +178,12 @@ pub const OPERATOR: SectionKeys = SectionKeys {
 };
 
 /// All of them, in the order of the documentation.
-pub const SECTIONS: &[SectionKeys] = &[BASTION, SSH, CONTROL, AUDIT, LOG, RELAY, HEALTH, TEAM, HOST, SERVICE, OPERATOR];
+pub const SECTIONS: &[SectionKeys] =
+    &[BASTION, SSH, SOURCES, CONTROL, AUDIT, LOG, RELAY, HEALTH, TEAM, HOST, SERVICE, OPERATOR];
 
 /// What may stand at the top of the file.
 pub const TOP: &[&str] =
-    &["bastion", "ssh", "control", "audit", "log", "relay", "health", "teams", "hosts", "operators"];
+    &["bastion", "ssh", "sources", "control", "audit", "log", "relay", "health", "teams", "hosts", "operators"];
 
 /// The known word nearest to a misspelt one, if it is near enough to be what was meant.
 #[must_use]

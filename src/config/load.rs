@@ -61,6 +61,7 @@ impl Config {
             let section = reader::top(&report, document.get_ref());
             let (name, address, state_dir) = sections::bastion(&report, section("bastion").as_ref(), &base);
             let ssh = sections::ssh(&report, section("ssh").as_ref(), &base);
+            let sources = super::sources::read(&report, section("sources").as_ref());
             let control = sections::control(&report, section("control").as_ref(), &base, &state_dir);
             let audit = sections::audit(&report, section("audit").as_ref(), &base);
             let log = sections::log(&report, section("log").as_ref(), &base);
@@ -92,6 +93,7 @@ impl Config {
                 address,
                 state_dir,
                 ssh,
+                sources,
                 control,
                 audit,
                 log,

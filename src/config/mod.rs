@@ -17,6 +17,7 @@ pub mod scaffold;
 mod schema;
 mod sections;
 pub mod shell;
+mod sources;
 mod values;
 
 pub use cipher::Cipher;
@@ -27,6 +28,7 @@ pub use schema::{
     AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, Operator, Principal, Reach,
     RelayConfig, Service, SshConfig, Team,
 };
+pub use sources::{Overflow, Penalties, SourcesConfig, Startups};
 
 #[cfg(test)]
 mod tests;

@@ -90,6 +90,15 @@ impl<'a> Item<'a> {
         parsed
     }
 
+    /// `true` or `false`.
+    pub fn yes_or_no(&self) -> Option<bool> {
+        if let DeValue::Boolean(b) = self.value {
+            return Some(*b);
+        }
+        self.wrong("true or false", "write true or false, without quotes");
+        None
+    }
+
     /// One of a few words.
     pub fn word<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let all = choices.iter().map(|(w, _)| format!("{w:?}")).collect::<Vec<_>>().join(", ");

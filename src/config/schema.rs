@@ -1,6 +1,7 @@
 //! The configuration as the rest of the daemon sees it: complete, checked, every path absolute, every default filled in.
 
 use super::cipher::Cipher;
+use super::sources::{SourcesConfig, Startups};
 use crate::model::{BindPolicy, CheckKind, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// `[ssh]`.
     pub ssh: SshConfig,
+    /// `[sources]`: rules for the networks that connections come from.
+    pub sources: SourcesConfig,
     /// `[control]`.
     pub control: ControlConfig,
     /// `[audit]`.
@@ -101,8 +104,10 @@ pub struct SshConfig {
     pub send_timeout: Duration,
     /// `login_grace_time`, default 30 s: time to sign in.
     pub login_grace_time: Duration,
-    /// `max_unauthenticated`, default 128: connections not yet signed in, in all.
-    pub max_unauthenticated: usize,
+    /// `max_startups`, default `100:30:400`: connections not yet signed in, of networks that nobody has signed in from.
+    pub max_startups: Startups,
+    /// `max_startups_known`, default 4096: the same of networks that somebody has signed in from.
+    pub max_startups_known: usize,
     /// `max_auth_attempts`, default 6: keys a connection may try.
     pub max_auth_attempts: usize,
     /// `takeover_probe`, default 3 s: time an older session of a host has to answer when a newer one wants its port.

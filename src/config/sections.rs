@@ -5,6 +5,7 @@ use super::keys;
 use super::problem::{Report, Span};
 use super::reader::{Item, Table};
 use super::schema::{AuditConfig, ControlConfig, HealthConfig, LogConfig, Reach, RelayConfig, SshConfig};
+use super::sources;
 use super::values;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ pub(super) fn ssh<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Pa
             "write \"1s\" or more; \"15s\" suits most networks",
         );
     }
+    let (max_startups, max_startups_known) = sources::startups(report, &t);
     SshConfig {
         listen: listen(report, &t),
         host_keys: host_keys.unwrap_or_else(|| vec![base.join("ssh_host_ed25519_key"), base.join("ssh_host_rsa_key")]),
@@ -80,7 +82,8 @@ pub(super) fn ssh<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Pa
         keepalive_count: t.count("keepalive_count", 100, 3),
         send_timeout: t.duration("send_timeout", seconds(30)),
         login_grace_time: t.duration("login_grace_time", seconds(30)),
-        max_unauthenticated: t.count("max_unauthenticated", 1_000_000, 128) as usize,
+        max_startups,
+        max_startups_known,
         max_auth_attempts: t.count("max_auth_attempts", 100, 6) as usize,
         takeover_probe: t.duration("takeover_probe", seconds(3)),
         reconnect_wait: t.duration("reconnect_wait", seconds(60)),

@@ -23,6 +23,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
     Ok(d)
 }
 
+/// As [`duration`], or `off`: nothing.
+pub(super) fn duration_or_off(text: &str) -> Result<Duration, Complaint> {
+    if text.trim() == "off" { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// `256KiB`, `1GiB`: powers of 1024 only, so that a number means one thing. More than nothing.
 pub(super) fn size(text: &str) -> Result<u64, Complaint> {
     let remedy = "write a whole number and one of B, KiB, MiB, GiB, TiB, such as \"256KiB\"";

@@ -8,10 +8,10 @@ use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlim
 use crate::audit::{Actor, Context, Event, Record, What};
 use crate::config::Principal;
 use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
+use crate::server::Gate;
 use crate::triage::{Known, Scope, Triage};
 use crate::tunnels::{ActError, Board, By, Done, Registry};
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,8 +32,8 @@ pub struct Facts {
     pub first_tunnel: Option<String>,
     /// The bastion's public keys, in OpenSSH's form.
     pub host_keys: Vec<String>,
-    /// Connections that have not signed in, counted by the SSH server.
-    pub unauthenticated: Arc<AtomicUsize>,
+    /// Connections that have not signed in.
+    pub gate: Arc<Gate>,
 }
 
 /// Reads the configuration anew and puts it in force; says what changed, a sentence each.

@@ -390,6 +390,7 @@ pub(crate) fn metrics(each_tunnel: bool) -> Metrics {
         },
         sessions: SessionCounts { hosts: 1, operators: 0, held: 1 },
         unauthenticated: 2,
+        gate: crate::model::GateView { refused: vec![("startups".to_owned(), 7)], ..Default::default() },
         spill: SpillView { used: 2 << 20, limit: 8 << 30 },
         audit: s.daemon.audit.clone(),
         ledger_writable: true,

@@ -8,7 +8,6 @@ use crate::model::{
     TunnelMetrics, TunnelView, now,
 };
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Desk {
@@ -71,7 +70,8 @@ impl Desk {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process,
             sessions,
-            unauthenticated: self.facts.unauthenticated.load(Ordering::Relaxed) as u64,
+            unauthenticated: self.facts.gate.unauthenticated() as u64,
+            gate: self.facts.gate.view(),
             spill: self.registry.limits().budget.view(),
             audit: self.registry.journal.status(),
             ledger_writable: self.registry.ledger_writable(),

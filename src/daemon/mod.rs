@@ -19,7 +19,7 @@ use crate::control::desk::{Desk, Facts};
 use crate::control::sight::identify;
 use crate::control::unix::{BindError, UnixServer};
 use crate::health;
-use crate::server::{Server, ServerError};
+use crate::server::{Gate, Server, ServerError};
 use crate::store::{SqliteStore, StoreError, StoreHandle};
 use crate::tunnels::{By, Registry, keep_time};
 use serde::Serialize;
@@ -155,7 +155,7 @@ impl Daemon {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let running = Server::start(Arc::clone(&registry), Arc::clone(&front) as Arc<_>, threads)?;
         let ssh = running.addresses().to_vec();
-        let unauthenticated = running.unauthenticated();
+        let gate = running.gate();
         // Set once, here.
         let _ = server.set(running);
 
@@ -163,7 +163,7 @@ impl Daemon {
         // Made by now where they were missing; the server has read them.
         let host_keys = crate::config::host_keys::ensure(&config.ssh.host_keys).unwrap_or_default();
         let host_keys = host_keys.iter().map(crate::config::host_keys::KeyFile::public_line).collect();
-        let facts = Facts { ssh: ssh.clone(), first_tunnel: first_tunnel.clone(), host_keys, unauthenticated };
+        let facts = Facts { ssh: ssh.clone(), first_tunnel: first_tunnel.clone(), host_keys, gate: Arc::clone(&gate) };
         let reloader = Arc::new(reload::Reload::new(Arc::clone(&registry), Arc::clone(&server)));
         let desk = Desk::new(Arc::clone(&registry), facts, Arc::clone(&reloader) as Arc<_>);
         front.open(Arc::clone(&desk));
@@ -176,6 +176,7 @@ impl Daemon {
         runtime.spawn(serve_control(socket, desk, Arc::clone(&registry)));
         runtime.spawn(signals::listen(signals, stop.clone(), reloader));
         runtime.spawn(announce_events(Arc::clone(&registry)));
+        runtime.spawn(keep_count(Arc::clone(&registry), gate));
         runtime.spawn(memory::give_back_when_calm());
 
         tracing::info!(config = %config.path.display(), "ready");
@@ -222,6 +223,10 @@ impl Daemon {
             }
             self.registry.shut_down().await;
         });
+        self.registry.tell_repeats();
+        if let Some(s) = server {
+            s.gate().save(&self.registry.config(), std::iter::empty());
+        }
         let last = Event::success(Actor::Daemon, What::DaemonStop { cause: cause.clone() }, Context::default());
         if let Err(e) = self.registry.journal.commit_blocking(last) {
             tracing::error!(error = %e, "the journal's last line could not be written");
@@ -277,6 +282,18 @@ async fn announce_events(registry: Arc<Registry>) {
             Ok(_) | Err(RecvError::Lagged(_)) => registry.announce(),
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+/// Tells once an interval what was refused and only counted, and keeps the known networks.
+async fn keep_count(registry: Arc<Registry>, gate: Arc<Gate>) {
+    loop {
+        let config = registry.config();
+        tokio::time::sleep(config.sources.report_interval).await;
+        registry.tell_repeats();
+        let (gate, sources) = (Arc::clone(&gate), registry.sources());
+        // The journal has its own thread; this is a small file. Its loss costs a little time at the next restart.
+        let _ = tokio::task::spawn_blocking(move || gate.save(&config, sources.into_iter())).await;
     }
 }
 

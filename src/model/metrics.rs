@@ -1,6 +1,6 @@
 //! Numbers for monitoring: what `portreeve metrics` prints.
 
-use super::{AuditStatus, BehindView, HostName, Port, SpillView, TeamName, Time, TunnelState, Verdict};
+use super::{AuditStatus, BehindView, GateView, HostName, Port, SpillView, TeamName, Time, TunnelState, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// All numbers at one moment. What belongs to teams is of those teams only that the asker may see.
@@ -18,6 +18,9 @@ pub struct Metrics {
     pub sessions: SessionCounts,
     /// Connections that have not signed in yet.
     pub unauthenticated: u64,
+    /// Connections before sign-in.
+    #[serde(default)]
+    pub gate: GateView,
     /// Spill files.
     pub spill: SpillView,
     /// The journal.

@@ -3,6 +3,7 @@
 mod accept;
 mod behind;
 mod forecast;
+mod gate;
 mod ids;
 mod incident;
 mod metrics;
@@ -14,6 +15,7 @@ mod view;
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use behind::{BEHIND, BehindView, Laggard, SpillView};
 pub use forecast::{Forecast, forecast};
+pub use gate::GateView;
 pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
 pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};

@@ -87,9 +87,10 @@ impl Client {
         )
     }
 
-    pub(super) fn refuse(&self, request: &str, rule: &str) {
+    pub(super) fn refuse(&self, request: &'static str, rule: &str) {
         let what = What::RequestRefused { request: request.to_owned() };
-        self.shared.registry.journal.record(Event::refused(self.actor(), what, rule, self.context()));
+        let event = Event::refused(self.actor(), what, rule, self.context());
+        self.shared.registry.record_request(self.id, request, event);
     }
 
     fn operator(&self) -> Option<&Arc<Session>> {
@@ -98,7 +99,13 @@ impl Client {
 
     /// Refuses a shell or the like in a way that the client sees: a line on its standard error and an exit status, as Git
     /// hosts do. OpenSSH takes a plain "no" for the end of everything and throws away the line that came before it.
-    fn refuse_on(&mut self, id: ChannelId, request: &str, rule: &str, ssh: &mut Ssh) -> Result<(), russh::Error> {
+    fn refuse_on(
+        &mut self,
+        id: ChannelId,
+        request: &'static str,
+        rule: &str,
+        ssh: &mut Ssh,
+    ) -> Result<(), russh::Error> {
         self.refuse(request, rule);
         self.doors.remove(&id);
         ssh.channel_success(id)?;
@@ -235,7 +242,8 @@ impl Handler for Box<Client> {
                 ssh.debug(true, &format!("portreeve: {rule}"), "en")?;
                 let what = What::ForwardRefused { asked: clean(address, 100), asked_port: asked };
                 let context = Context { port: Port::try_from(asked).ok(), ..self.context() };
-                self.shared.registry.journal.record(Event::refused(self.actor(), what, &rule, context));
+                let event = Event::refused(self.actor(), what, &rule, context);
+                self.shared.registry.record_request(self.id, "tcpip-forward", event);
                 Ok(false)
             }
         }

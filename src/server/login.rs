@@ -42,6 +42,9 @@ impl Client {
         let context =
             Context { source: Some(self.peer), user: Some(clean(user, 60)), session: Some(self.id), ..context };
         let registry = &self.shared.registry;
+        if registry.open_for_business().is_ok() {
+            self.ident.failed();
+        }
         match (&context.host, &context.fingerprint) {
             (Some(host), _) => registry.note_refusal(host, rule, None),
             (None, Some(key)) => registry.note_key(self.peer, &clean(user, 60), key, rule),
@@ -49,6 +52,6 @@ impl Client {
         }
         let what = What::AuthFailure { method: method.to_owned(), client: self.ident.software() };
         // Nobody has proved anything yet: the host is whom it concerns, not who it was.
-        self.shared.registry.journal.record(Event::refused(Actor::Unknown, what, rule, context));
+        registry.record_sign_in(self.peer.ip(), Event::refused(Actor::Unknown, what, rule, context));
     }
 }

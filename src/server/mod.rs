@@ -8,6 +8,7 @@ mod client;
 mod flight;
 mod forward;
 mod front;
+mod gate;
 mod kexinit;
 mod login;
 mod owner;
@@ -18,8 +19,9 @@ mod visit;
 
 pub use algorithms::{HostKeyError, read_host_key, russh_config};
 pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
+pub use gate::Gate;
 
-use crate::audit::{Actor, Context, Event, What};
+use crate::audit::{Actor, Context, Event, RepeatKind, What, Whom};
 use crate::config::Config;
 use crate::model::AcceptTrouble;
 use crate::tunnels::{Registry, keep_time};
@@ -29,15 +31,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
+/// Said to those who are not let in, whatever the reason.
+const NOT_NOW: &[u8] = b"Not allowed at this time\r\n";
 
 /// Why the server could not start.
 #[derive(Debug, Error)]
@@ -67,26 +70,7 @@ pub(crate) struct Shared {
     pub(crate) russh: ArcSwap<russh::server::Config>,
     pub(crate) front: Arc<dyn Front>,
     keys: Vec<PrivateKey>,
-    unauthenticated: Arc<AtomicUsize>,
-}
-
-/// A place among the connections that have not signed in; given back when dropped.
-pub(crate) struct Slot(Arc<Shared>);
-
-impl Slot {
-    fn take(shared: &Arc<Shared>, max: usize) -> Option<Self> {
-        let taken = shared
-            .unauthenticated
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
-            .is_ok();
-        taken.then(|| Self(Arc::clone(shared)))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.unauthenticated.fetch_sub(1, Ordering::Relaxed);
-    }
+    gate: Arc<Gate>,
 }
 
 /// The running server: carrier threads, each with its own runtime and its own accept sockets.
@@ -122,7 +106,7 @@ impl Server {
             registry,
             front,
             keys,
-            unauthenticated: Arc::default(),
+            gate: Gate::new(&config.state_dir),
         });
         let threads = threads.max(1);
         let mut addresses = Vec::new();
@@ -159,10 +143,10 @@ impl Server {
         &self.addresses
     }
 
-    /// How many connections have not signed in, as it is at any moment.
+    /// Where connections are let in or not.
     #[must_use]
-    pub fn unauthenticated(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.shared.unauthenticated)
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.shared.gate)
     }
 
     /// Takes over the settings of a new configuration for connections to come.
@@ -263,16 +247,19 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 fn admit(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
-    let max = shared.registry.config().ssh.max_unauthenticated;
-    match Slot::take(shared, max) {
-        Some(slot) => {
-            tokio::spawn(owner::own(Arc::clone(shared), socket, peer, slot));
+    let config = shared.registry.config();
+    match shared.gate.admit(&config, peer.ip(), Instant::now()) {
+        Ok(pass) => {
+            tokio::spawn(owner::own(Arc::clone(shared), socket, peer, pass));
         }
-        None => {
-            let rule = format!("{max} connections have not signed in yet (ssh.max_unauthenticated)");
+        Err(no) => {
+            // A line before the identification (RFC 4253 §4.2), which OpenSSH shows. If it cannot be taken at once, or what
+            // the client has sent unread makes the kernel throw it away, so be it.
+            let _ = socket.try_write(NOT_NOW);
+            let kind = RepeatKind { whom: Whom::Net(config.sources.network(peer.ip())), word: no.kind, first: 1 };
             let context = Context { source: Some(peer), ..Context::default() };
-            let event = Event::refused(Actor::Unknown, What::ConnectionRefused {}, &rule, context);
-            shared.registry.journal.record(event);
+            let event = Event::refused(Actor::Unknown, What::ConnectionRefused {}, &no.rule, context);
+            shared.registry.record_some(kind, event);
         }
     }
 }

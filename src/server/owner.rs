@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::client::{Client, SignedIn};
+use super::gate::{Offence, Pass};
 use super::pulse::{self, Pulse};
 use super::stream::{Ident, SessionStream};
 use crate::audit::{Actor, Context, Event, What};
@@ -25,8 +26,8 @@ const SLACK: Duration = Duration::from_millis(500);
 
 /// From the handshake to the end. The handshake's state is large and short-lived, so it has a place of its own that is
 /// given back: there may be ten thousand of these.
-pub(super) async fn own(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, slot: super::Slot) {
-    if let Some(signed) = Box::pin(sign_in(&shared, socket, peer, slot)).await {
+pub(super) async fn own(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass: Pass) {
+    if let Some(signed) = Box::pin(sign_in(&shared, socket, peer, pass)).await {
         hold(shared, signed).await;
     }
 }
@@ -38,7 +39,7 @@ struct Signed {
     signed_in: SignedIn,
 }
 
-async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, slot: super::Slot) -> Option<Signed> {
+async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass: Pass) -> Option<Signed> {
     let config = shared.registry.config();
     // Without it every handshake waits for delayed acknowledgements: 44 ms a round trip.
     let _ = socket.set_nodelay(true);
@@ -52,8 +53,16 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, slot
     let stream = SessionStream::new(socket, Arc::clone(&vital), Arc::clone(&ident));
     let (tx, signed_in) = oneshot::channel();
     let client = Client::new(Arc::clone(shared), peer, Arc::clone(&vital), Arc::clone(&ident), tx);
-    let refused = |why: &str| {
-        refused(shared, peer, &ident, why);
+    let refused = |offence: Offence, why: &str| {
+        // Who tried keys is told by that, however it ended.
+        let offence = match offence {
+            Offence::NoAuth if ident.has_failed() => Offence::Auth,
+            other => other,
+        };
+        // What the bastion itself broke off is nobody's fault.
+        let fair = shared.registry.not_stopping().is_ok();
+        let fate = if fair { pass.offends(offence) } else { None };
+        refused(shared, peer, &ident, why, fate.as_deref());
         None
     };
 
@@ -65,27 +74,33 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, slot
         // A load balancer's or our own check of the port; it said nothing, so there is nothing to hold against it.
         Ok(Err(_)) if vital.bytes_in() == 0 => {
             tracing::debug!(%peer, "connected and left without a word");
-            return None;
+            return match pass.offends(Offence::NoAuth) {
+                Some(fate) => {
+                    self::refused(shared, peer, &ident, "it left without a word", Some(&fate));
+                    None
+                }
+                None => None,
+            };
         }
-        Ok(Err(e)) => return refused(&format!("no SSH handshake: {e}")),
-        Err(_) => return refused(&format!("no SSH identification within {} s", grace.as_secs())),
+        Ok(Err(e)) => return refused(broken(&e), &format!("no SSH handshake: {e}")),
+        Err(_) => return refused(Offence::Grace, &format!("no SSH identification within {} s", grace.as_secs())),
     };
 
     let signed_in = tokio::select! {
         biased;
         Ok(s) = signed_in => s,
         end = &mut running => {
-            return refused(&match end {
-                Ok(()) => "it left before signing in".to_owned(),
-                Err(e) => format!("the handshake failed: {e}"),
-            });
+            return match end {
+                Ok(()) => refused(Offence::NoAuth, "it left before signing in"),
+                Err(e) => refused(broken(&e), &format!("the handshake failed: {e}")),
+            };
         }
         () = tokio::time::sleep_until(deadline) => {
             vital.poison();
-            return refused(&format!("nobody signed in within {} s", grace.as_secs()));
+            return refused(Offence::Grace, &format!("nobody signed in within {} s", grace.as_secs()));
         }
     };
-    drop(slot);
+    pass.signed_in();
     Some(Signed { running, vital, signed_in })
 }
 
@@ -183,20 +198,37 @@ fn from_error(ended: Option<Result<(), russh::Error>>) -> Obituary {
     }
 }
 
-fn refused(shared: &Shared, peer: SocketAddr, ident: &Ident, why: &str) {
+/// What it was that a connection ended with before anybody had signed in.
+fn broken(e: &russh::Error) -> Offence {
+    use russh::Error::{Disconnect, Elapsed, HUP, IO, Join};
+    match e {
+        // The session's task: it panicked, since nobody cancels it.
+        Join(_) => Offence::Crash,
+        // It left, or the network did. Being shown out after too many keys is among these.
+        IO(_) | Disconnect | HUP | Elapsed(_) => Offence::NoAuth,
+        // No algorithm in common is an old client, not an attack.
+        russh::Error::NoCommonAlgo { .. } => Offence::NoAuth,
+        _ => Offence::Protocol,
+    }
+}
+
+fn refused(shared: &Shared, peer: SocketAddr, ident: &Ident, why: &str, fate: Option<&str>) {
     let software = ident.software();
     tracing::debug!(%peer, software, why, "connection ended before sign-in");
-    let reason = if software.is_empty() { why.to_owned() } else { format!("{why} ({software})") };
+    let mut reason = if software.is_empty() { why.to_owned() } else { format!("{why} ({software})") };
+    if let Some(fate) = fate {
+        tracing::info!(%peer, fate, "penalty");
+        reason = format!("{reason}; {fate}");
+    }
     let context = Context {
         source: Some(peer),
         fingerprint: ident.unproved(),
         reason: Some(clean_line(&reason)),
         ..Context::default()
     };
-    shared.registry.journal.record(Event::refused(
-        Actor::Unknown,
-        What::ConnectionRefused {},
-        "not signed in",
-        context,
-    ));
+    let told = |event| match fate {
+        Some(_) => shared.registry.record_penalty(peer.ip(), event),
+        None => shared.registry.record_sign_in(peer.ip(), event),
+    };
+    told(Event::refused(Actor::Unknown, What::ConnectionRefused {}, "not signed in", context));
 }

@@ -9,6 +9,7 @@ use crate::model::{Obituary, ObituaryCause};
 use crate::tunnels::Vital;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,7 +20,7 @@ const IDENT_MAX: usize = 255;
 
 /// The client's identification, as far as it has come.
 #[derive(Debug, Default)]
-pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, Mutex<Option<Offer>>);
+pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, Mutex<Option<Offer>>, AtomicBool);
 
 impl Ident {
     /// The key that was last offered and would do, were it proved.
@@ -30,6 +31,16 @@ impl Ident {
     /// See [`Ident::offered`]. A connection that ends with one has not proved it: a wrong signature, perhaps.
     pub(super) fn unproved(&self) -> Option<String> {
         self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A sign-in was refused.
+    pub(super) fn failed(&self) {
+        self.3.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one was: a key not accepted, or accepted and then not proved.
+    pub(super) fn has_failed(&self) -> bool {
+        self.3.load(Ordering::Relaxed) || self.unproved().is_some()
     }
 
     /// The key is proved, and known elsewhere.

@@ -156,7 +156,8 @@ impl Visit {
                 stream.abort();
                 tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
                 let context = Context { source: Some(caller.source), ..tunnel.context() };
-                registry.journal.record(Event::refused(Actor::Visitor, What::VisitorRefused {}, &rule, context));
+                let event = Event::refused(Actor::Visitor, What::VisitorRefused {}, &rule, context);
+                registry.record_visitor(tunnel, "refused", event);
                 registry.touch();
                 None
             }
@@ -238,7 +239,7 @@ impl Visit {
                     let _ = tx.send(Err(e.to_string()));
                 }
                 let failed = Event::failure(self.actor(), What::VisitorRefused {}, &e.to_string(), self.context());
-                self.registry.journal.record(failed);
+                self.registry.record_visitor(&self.tunnel, "failed", failed);
                 return id;
             }
         };

@@ -5,6 +5,7 @@ mod bind;
 mod board;
 mod brake;
 pub mod carrier;
+mod counted;
 mod dirty;
 pub mod dock;
 mod forward;

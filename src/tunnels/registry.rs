@@ -9,7 +9,7 @@ use super::relay::RelayLimits;
 use super::spill::SpillBudget;
 use super::strain::Strain;
 use super::trouble::Troubles;
-use crate::audit::{Actor, Event, Journal, What};
+use crate::audit::{Actor, Event, Journal, Repeats, What};
 use crate::config::{Config, Principal};
 use crate::model::{
     BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, Seq, SessionId, SessionKind, TeamName,
@@ -93,6 +93,7 @@ pub struct Registry {
     limits: ArcSwap<RelayLimits>,
     /// The journal.
     pub journal: Journal,
+    pub(super) repeats: Repeats,
     pub(super) store: StoreHandle,
     state: Mutex<State>,
     tick: watch::Sender<u64>,
@@ -139,6 +140,7 @@ impl Registry {
             config: ArcSwap::new(config),
             limits: ArcSwap::from_pointee(limits),
             journal,
+            repeats: Repeats::default(),
             store,
             state: Mutex::new(State {
                 mutes: super::mutes::Mutes::new(saved.mutes.iter().cloned()),

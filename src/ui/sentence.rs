@@ -53,6 +53,9 @@ pub(crate) fn told(r: &Record) -> String {
         What::AuthSuccess { client, .. } => format!("signed in with {client}"),
         What::AuthFailure { method, client } => format!("sign-in by {method} with {client}"),
         What::ConnectionRefused {} => "connection".into(),
+        What::RefusalsCounted { of, from, count, seconds } => {
+            format!("{count} more of {of} from {} in {}", from.as_deref().unwrap_or("everywhere"), secs(*seconds))
+        }
         What::SessionEnd { obituary, seconds, .. } => format!("session ended after {}: {obituary}", secs(*seconds)),
         What::RequestRefused { request } => format!("asked for {request}"),
         What::ForwardGranted { asked_port: 0, .. } => "tunnel is up (asked for any port)".into(),
