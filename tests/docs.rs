@@ -68,7 +68,7 @@ fn every_link_within_the_repository_leads_somewhere() {
 fn every_dependency_has_its_reason() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     let page = read("docs/dependencies.md");
-    for section in ["dependencies", "dev-dependencies"] {
+    for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
         for name in manifest.get(section).and_then(toml::Value::as_table).unwrap().keys() {
             assert!(page.contains(&format!("| `{name}` |")), "docs/dependencies.md does not say why {name} is there");
         }
@@ -122,6 +122,11 @@ fn part(page: &str, name: &str, want: &str) {
     panic!("{page} is behind the code; run UPDATE_DOCS=1 cargo nextest run docs. It should say:\n{want}");
 }
 
+/// A section of the console's texts in English.
+fn texts(section: &str) -> toml::Table {
+    read(&format!("locales/en/{section}.toml")).parse().unwrap()
+}
+
 /// The texts in quotes of a line of Rust.
 fn quoted(line: &str) -> Vec<&str> {
     line.split('"').skip(1).step_by(2).collect()
@@ -130,6 +135,7 @@ fn quoted(line: &str) -> Vec<&str> {
 #[test]
 fn the_keys_and_actions_of_the_console_are_those_of_its_tables() {
     let source = read("src/ui/keys.rs");
+    let help = texts("key");
     let table = source.split("pub(crate) const KEYS").nth(1).unwrap().split("\n];").next().unwrap();
     let names = read("src/ui/keymap.rs");
     let names = names.split("fn name(cmd: Cmd)").nth(1).unwrap().split("\n}").next().unwrap();
@@ -144,13 +150,15 @@ fn the_keys_and_actions_of_the_console_are_those_of_its_tables() {
         quoted(arm)[0].to_owned()
     };
     let mut want = "| key | | name |\n|---|---|---|\n".to_owned();
-    for line in table.lines().filter(|l| l.contains("b(&[")) {
-        let texts = quoted(line);
-        let [keys, help, ..] = texts.as_slice() else { panic!("{line}") };
-        let on = line.rsplit_once("&[").filter(|_| line.trim_start().starts_with("on("));
-        let on = on.map(|(_, s)| s.trim_end_matches([']', ')', ',']).to_lowercase());
+    let entries: Vec<&str> = table.split(" b(&[").flat_map(|e| e.split("(b(&[")).collect();
+    for (before, entry) in entries.iter().zip(entries.iter().skip(1)) {
+        let keys = quoted(entry)[0];
+        let help = &help[entry.split("key.").nth(1).unwrap().split(')').next().unwrap()].as_str().unwrap();
+        let limited = before.trim_end().trim_end_matches("hinted").trim_end().trim_end_matches('(').ends_with(" on");
+        let on = entry.rsplit_once("&[").filter(|_| limited);
+        let on = on.map(|(_, s)| s.split(']').next().unwrap().to_lowercase());
         let note = on.map_or(String::new(), |s| format!(" ({s})"));
-        writeln!(want, "| `{keys}` | {help}{note} | `{}` |", name_of(line)).unwrap();
+        writeln!(want, "| `{keys}` | {help}{note} | `{}` |", name_of(entry)).unwrap();
     }
     part("docs/console.md", "keys", want.trim_end());
 
@@ -173,8 +181,11 @@ fn the_settings_of_the_console_are_those_of_its_table() {
     let source = read("src/ui/settings/mod.rs");
     let table = source.split("pub(crate) const SETTINGS").nth(1).unwrap().split("\n];").next().unwrap();
     let mut want = "| name | value | |\n|---|---|---|\n".to_owned();
+    let said = texts("setting");
     for entry in table.split(" s(").skip(1) {
-        let [name, values, help, ..] = quoted(entry)[..] else { panic!("{entry}") };
+        let name = quoted(entry)[0];
+        let keys: Vec<&str> = entry.split("setting.").skip(1).map(|k| k.split(')').next().unwrap()).collect();
+        let [values, help] = [0, 1].map(|n| said[keys[n]].as_str().unwrap());
         writeln!(want, "| `{name}` | {values} | {help} |").unwrap();
     }
     part("docs/console.md", "settings", want.trim_end());

@@ -7,12 +7,18 @@ use crate::audit::{Clock, moment_ahead};
 use crate::control::actions::action;
 use crate::control::howto::Format;
 use crate::model::{BlockTarget, HostName, Port, SessionId, TeamName, Time, VisitorId};
+use crate::ui::Lang;
 pub(super) use audit::DEFAULT_LIMIT;
 pub use audit::{AuditArgs, AuditCommand};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// A language by its code.
+fn lang(code: &str) -> Result<Lang, String> {
+    Lang::parse(code).ok_or_else(|| "the console has en and ko".to_owned())
+}
 
 /// An SSH bastion for reverse tunnels, and its operations console.
 ///
@@ -26,6 +32,9 @@ pub struct Cli {
     /// The console takes the mouse: a click selects, the wheel scrolls (the terminal's own selection then needs Shift)
     #[arg(long)]
     pub mouse: bool,
+    /// The console's language: en or ko. By default that of its settings, then of LC_ALL, LC_MESSAGES or LANG
+    #[arg(long, value_name = "LANG", value_parser = lang)]
+    pub lang: Option<Lang>,
     /// What to do; the console when absent.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -90,6 +99,9 @@ pub struct UpArgs {
     /// The console takes the mouse
     #[arg(long, conflicts_with = "no_console")]
     pub mouse: bool,
+    /// The console's language: en or ko
+    #[arg(long, value_name = "LANG", value_parser = lang, conflicts_with = "no_console")]
+    pub lang: Option<Lang>,
     /// Run without the console; prints one JSON line when ready
     #[arg(long)]
     pub no_console: bool,

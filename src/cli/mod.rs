@@ -13,6 +13,7 @@ pub mod verbs;
 
 pub use exit::{EXIT_CODES, Exit};
 
+use crate::ui::Lang;
 use args::{Cli, Command, ServeArgs, UpArgs};
 use clap::Parser;
 use std::io::Write;
@@ -44,6 +45,8 @@ pub struct ConsoleArgs {
     pub socket: PathBuf,
     /// Begin with the mouse.
     pub mouse: bool,
+    /// In this language.
+    pub lang: Option<Lang>,
 }
 
 /// The whole program: reads the command line and does what it says.
@@ -58,7 +61,7 @@ pub fn main(hooks: &Hooks) -> ExitCode {
     };
     let socket = local::socket(cli.global.socket.as_deref(), Path::new("."));
     match &cli.command {
-        None => (hooks.console)(&ConsoleArgs { socket, mouse: cli.mouse }),
+        None => (hooks.console)(&ConsoleArgs { socket, mouse: cli.mouse, lang: cli.lang }),
         Some(Command::Serve(args)) => (hooks.serve)(args),
         Some(Command::Up(args)) => (hooks.up)(args),
         Some(Command::Man(args)) => match man::print(args) {

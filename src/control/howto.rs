@@ -17,7 +17,7 @@ const FOLDER: &str = "/etc/portreeve-tunnel";
 /// What every ssh of a host must be told, or a tunnel can be dead and look alive.
 const ALIVE: &str = "-o ExitOnForwardFailure=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=3";
 /// Stands where the port of a service is not known; ssh refuses it.
-const UNKNOWN: &str = "SERVICE_PORT";
+pub(crate) const UNKNOWN: &str = "SERVICE_PORT";
 /// Ports of services by their usual names.
 const USUAL: &[(&str, u16)] = &[
     ("ssh", 22),

@@ -11,7 +11,7 @@ use crate::control::server::{Api, serve};
 use crate::model::{OperatorName, Role, clean_line};
 use crate::server::{self, OperatorChannel, Output};
 use crate::tunnels::{Registry, Session};
-use crate::ui::{Options, TermEnv, TermIo, UiError};
+use crate::ui::{Lang, Options, TermEnv, TermIo, UiError};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncReadExt, DuplexStream};
@@ -61,8 +61,21 @@ impl Front {
     }
 }
 
-impl server::Front for Front {
-    fn console(&self, operator: Arc<Session>, channel: OperatorChannel) {
+/// The language asked for, when a command line is that of the console: `console --lang ko`. None for all others.
+fn console_line(line: &str) -> Option<Option<Lang>> {
+    let words = shlex::split(line)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words = words.strip_prefix(&["portreeve"]).unwrap_or(&words);
+    match words.strip_prefix(&["console"]).unwrap_or(words) {
+        [] if !words.is_empty() => Some(None),
+        ["--lang", lang] => Lang::parse(lang).map(Some),
+        [one] => one.strip_prefix("--lang=").and_then(Lang::parse).map(Some),
+        _ => None,
+    }
+}
+
+impl Front {
+    fn open_console(&self, operator: Arc<Session>, lang: Option<Lang>, channel: OperatorChannel) {
         let Some(desk) = self.desk.get().cloned() else { return };
         let who = self.identity(&operator);
         self.note(&operator, "open");
@@ -73,13 +86,22 @@ impl server::Front for Front {
         self.runtime.spawn(async move {
             let _end = end;
             tokio::select! {
-                () = show(desk, who, settings, channel) => {}
+                () = show(desk, who, (settings, lang), channel) => {}
                 () = operator.ended() => {}
             }
         });
     }
+}
+
+impl server::Front for Front {
+    fn console(&self, operator: Arc<Session>, channel: OperatorChannel) {
+        self.open_console(operator, None, channel);
+    }
 
     fn exec(&self, operator: Arc<Session>, line: String, channel: OperatorChannel) {
+        if let Some(lang) = console_line(&line).filter(|_| channel.screen.is_some()) {
+            return self.open_console(operator, lang, channel);
+        }
         let Some(desk) = self.desk.get().cloned() else { return };
         let who = self.identity(&operator);
         self.note(&operator, &line);
@@ -113,7 +135,7 @@ fn to_desk(desk: &Arc<Desk>, who: &Identity) -> DuplexStream {
     near
 }
 
-async fn show(desk: Arc<Desk>, who: Identity, settings: PathBuf, channel: OperatorChannel) {
+async fn show(desk: Arc<Desk>, who: Identity, (settings, lang): (PathBuf, Option<Lang>), channel: OperatorChannel) {
     let OperatorChannel { mut input, size, screen, env, output } = channel;
     let Some(screen) = screen else { return };
     let var = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
@@ -126,6 +148,7 @@ async fn show(desk: Arc<Desk>, who: Identity, settings: PathBuf, channel: Operat
             .or_else(|| var("LC_CTYPE"))
             .or_else(|| var("LANG"))
             .or_else(|| Some("C.UTF-8".to_owned())),
+        lang: Lang::of_env(var),
         // Not sent by ssh; TERM says it where it is set as tmux sets it.
         tmux: var("TMUX").is_some(),
     };
@@ -134,7 +157,7 @@ async fn show(desk: Arc<Desk>, who: Identity, settings: PathBuf, channel: Operat
     let (resized, resize) = watch::channel(*size.borrow());
     let io = TermIo { input: input_rx, resize, output: frames, env };
     let pipes = Pipe::new(move || to_desk(&desk, &who));
-    let options = Options { settings: Some(settings), ..Options::ssh() };
+    let options = Options { settings: Some(settings), lang, ..Options::ssh() };
     let console = crate::ui::run(io, Arc::new(Dialer::new(pipes)), options);
     let typing = async move {
         while let Some(chunk) = input.recv().await {
@@ -226,6 +249,28 @@ async fn copy(mut from: DuplexStream, to: &Output, error: bool) {
         if written.is_err() {
             // Nobody reads; closing the pipe tells the verb.
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_that_is_the_consoles_names_its_language() {
+        for (line, lang) in [
+            ("console", Some(None)),
+            ("portreeve console --lang ko", Some(Some(Lang::Ko))),
+            ("--lang=ko", Some(Some(Lang::Ko))),
+            ("--lang en", Some(Some(Lang::En))),
+            ("console --lang tlh", None),
+            ("", None),
+            ("tunnels", None),
+            ("portreeve", None),
+            ("console 'open", None),
+        ] {
+            assert_eq!(console_line(line), lang, "{line}");
         }
     }
 }

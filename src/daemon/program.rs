@@ -80,7 +80,7 @@ fn up(args: &UpArgs) -> ExitCode {
     let config = made.config.clone();
     if console && let Some(socket) = running(&config) {
         say("portreeve: a daemon runs in this folder already; this is its console");
-        return open_console(socket, args.mouse);
+        return open_console(socket, args.mouse, args.lang);
     }
     let options = Options {
         quiet: console.then(|| data.join("log")),
@@ -104,7 +104,7 @@ fn up(args: &UpArgs) -> ExitCode {
     let socket = daemon.ready().control.clone();
     let stop = daemon.stopper();
     let running = std::thread::spawn(move || daemon.run());
-    let code = open_console(socket, args.mouse);
+    let code = open_console(socket, args.mouse, args.lang);
     stop.ask("the console was left");
     if running.join().is_err() {
         say("portreeve: the daemon did not stop in order; see its log");
@@ -125,7 +125,7 @@ fn running(config: &Path) -> Option<PathBuf> {
 }
 
 fn console(args: &ConsoleArgs) -> ExitCode {
-    open_console(args.socket.clone(), args.mouse)
+    open_console(args.socket.clone(), args.mouse, args.lang)
 }
 
 /// The folder of this user's own files for portreeve, by the XDG base directories.
@@ -135,10 +135,11 @@ fn own_folder() -> Option<PathBuf> {
     Some(base?.join("portreeve"))
 }
 
-fn console_options(mouse: bool) -> ui::Options {
+fn console_options(mouse: bool, lang: Option<ui::Lang>) -> ui::Options {
     let own = own_folder();
     ui::Options {
         mouse,
+        lang,
         exports: std::env::current_dir().ok(),
         settings: own.as_ref().map(|f| f.join("console.toml")),
         theme_dir: own.map(|f| f.join("themes")),
@@ -146,7 +147,7 @@ fn console_options(mouse: bool) -> ui::Options {
     }
 }
 
-fn open_console(socket: PathBuf, mouse: bool) -> ExitCode {
+fn open_console(socket: PathBuf, mouse: bool, lang: Option<ui::Lang>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(r) => r,
         Err(e) => {
@@ -158,7 +159,7 @@ fn open_console(socket: PathBuf, mouse: bool) -> ExitCode {
         // A daemon that is not there is said before the screen is taken; one that goes away later is waited for.
         let first = Client::connect_unix(&socket, "console").await.map_err(|e| (Exit::from(&e), e.to_string()))?;
         drop(first);
-        let shown = ui::local::run(Arc::new(Dialer::new(Socket(socket))), console_options(mouse)).await;
+        let shown = ui::local::run(Arc::new(Dialer::new(Socket(socket))), console_options(mouse, lang)).await;
         shown.map_err(|e| (Exit::Usage, e.to_string()))
     });
     // The thread that reads keys may still wait for one.

@@ -386,7 +386,7 @@ impl Handler for Box<Client> {
     }
 
     async fn env_request(&mut self, id: ChannelId, name: &str, value: &str, ssh: &mut Ssh) -> Result<(), russh::Error> {
-        let wanted = matches!(name, "LANG" | "LC_ALL" | "LC_CTYPE" | "NO_COLOR" | "COLORTERM" | "TZ");
+        let wanted = matches!(name, "LANG" | "LC_ALL" | "LC_CTYPE" | "LC_MESSAGES" | "NO_COLOR" | "COLORTERM" | "TZ");
         match self.doors.get_mut(&id) {
             Some(door) if wanted => {
                 door.env.insert(name.to_owned(), clean(value, 60));

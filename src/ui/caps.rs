@@ -3,6 +3,7 @@
 
 use super::UiError;
 use super::notify::Through;
+use super::words::Lang;
 
 /// What the terminal says of itself. Locally from the environment; over SSH from the pty request and its `env` requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +16,8 @@ pub struct TermEnv {
     pub no_color: Option<String>,
     /// The first of `$LC_ALL`, `$LC_CTYPE`, `$LANG` that is set and not empty.
     pub locale: Option<String>,
+    /// The language of its locale, by [`Lang::of_env`].
+    pub lang: Lang,
     /// Whether `$TMUX` is set: it may call itself `screen`.
     pub tmux: bool,
 }

@@ -3,6 +3,7 @@
 use super::input::Key;
 use super::keys::{self, Binding, Cmd, KEYS};
 use super::state::Screen;
+use super::words::{Lang, tr};
 use crate::control::actions::{ACTIONS, Scope};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -91,7 +92,7 @@ const NAMED: [(&str, Key); 16] = [
 ];
 
 /// A key as the settings write it: `C`, `^r`, `Enter`, `Up`.
-pub(crate) fn parse(text: &str) -> Result<Key, String> {
+pub(crate) fn parse(text: &str, lang: Lang) -> Result<Key, String> {
     let mut letters = text.chars();
     match (letters.next(), letters.next(), letters.next()) {
         (Some(c), None, _) if !c.is_control() && c != ' ' && !"↑↓←→".contains(c) => return Ok(Key::Char(c)),
@@ -99,7 +100,7 @@ pub(crate) fn parse(text: &str) -> Result<Key, String> {
             let c = c.to_ascii_lowercase();
             // Terminals send the same bytes for these.
             return match c {
-                'h' | 'i' | 'j' | 'm' => Err(format!("^{c} is what a terminal sends for another key")),
+                'h' | 'i' | 'j' | 'm' => Err(tr!(lang, problem.key_twin, letter = c)),
                 c => Ok(Key::Ctrl(c)),
             };
         }
@@ -113,11 +114,7 @@ pub(crate) fn parse(text: &str) -> Result<Key, String> {
         _ => None,
     };
     let named = || NAMED.iter().find(|(n, _)| n.eq_ignore_ascii_case(text)).map(|(_, k)| *k);
-    arrow.or_else(named).ok_or_else(|| {
-        format!(
-            "{text:?} is not a key: write one character, ^ and a letter, or Enter, Tab, Space, Up, PgDn, Home, Delete"
-        )
-    })
+    arrow.or_else(named).ok_or_else(|| tr!(lang, problem.key_unknown, text = format!("{text:?}")))
 }
 
 /// The key as help writes it.
@@ -153,11 +150,11 @@ fn screens(name: &str) -> Vec<Screen> {
 
 impl Keymap {
     /// The tables with these moved, in the order of the settings. What cannot be is left as it was, and said.
-    pub(crate) fn new(wanted: &[(&'static str, Vec<Key>)]) -> (Self, Vec<(&'static str, String)>) {
+    pub(crate) fn new(wanted: &[(&'static str, Vec<Key>)], lang: Lang) -> (Self, Vec<(&'static str, String)>) {
         let mut problems = vec![];
         let mut map = Self::default();
         for (name, keys) in wanted {
-            match refused(name, keys) {
+            match refused(name, keys, lang) {
                 Some(why) => problems.push((*name, why)),
                 None => {
                     map.moved.insert(name, keys.clone());
@@ -165,7 +162,7 @@ impl Keymap {
             }
         }
         // Judged together, so that two commands can change places. The later one gives way.
-        while let Some((name, why)) = wanted.iter().rev().find_map(|(n, _)| Some((*n, map.clash(n)?))) {
+        while let Some((name, why)) = wanted.iter().rev().find_map(|(n, _)| Some((*n, map.clash(n, lang)?))) {
             map.moved.remove(name);
             problems.push((name, why));
         }
@@ -173,12 +170,12 @@ impl Keymap {
     }
 
     /// Which other command has one of this one's keys already.
-    fn clash(&self, name: &'static str) -> Option<String> {
+    fn clash(&self, name: &'static str, lang: Lang) -> Option<String> {
         let own = screens(name);
         self.moved.get(name)?.iter().find_map(|key| {
             let taken = names().into_iter().filter(|n| *n != name && self.keys(n).contains(key));
             let taken = taken.into_iter().find(|n| screens(n).iter().any(|s| own.contains(s)))?;
-            Some(format!("{} is the key of `{taken}` already; give that one another key, or take another", spell(*key)))
+            Some(tr!(lang, problem.key_taken, key = spell(*key), taken))
         })
     }
 
@@ -257,16 +254,13 @@ impl Keymap {
 }
 
 /// Why a command cannot have these keys, whatever the others have.
-fn refused(name: &str, keys: &[Key]) -> Option<String> {
+fn refused(name: &str, keys: &[Key], lang: Lang) -> Option<String> {
     if name == "interrupt" {
-        return Some("^c ^c quits whatever else is bound, and cannot be moved".into());
+        return Some(tr!(lang, problem.key_interrupt).into());
     }
     let acts = ACTIONS.iter().any(|a| a.verb == name);
     let plain = keys.iter().find(|k| !matches!(k, Key::Char(_)));
-    plain.filter(|_| acts).map(|key| {
-        let key = spell(*key);
-        format!("{key} cannot be `{name}`: an action is on a key of its own letter, never on Ctrl or a key of movement")
-    })
+    plain.filter(|_| acts).map(|key| tr!(lang, problem.key_action, key = spell(*key), name))
 }
 
 #[cfg(test)]
@@ -276,7 +270,7 @@ mod tests {
 
     fn map(wanted: &[(&'static str, Key)]) -> (Keymap, Vec<(&'static str, String)>) {
         let wanted: Vec<(&'static str, Vec<Key>)> = wanted.iter().map(|(n, k)| (*n, vec![*k])).collect();
-        Keymap::new(&wanted)
+        Keymap::new(&wanted, Lang::En)
     }
 
     #[test]
@@ -296,10 +290,10 @@ mod tests {
     #[test]
     fn keys_are_read_as_they_are_spelled() {
         for key in [Char('C'), Char(' '), Char('한'), Ctrl('r'), Key::Up, Key::PageDown, Key::Enter, Key::Esc] {
-            assert_eq!(parse(&spell(key)), Ok(key));
+            assert_eq!(parse(&spell(key), Lang::En), Ok(key));
         }
-        assert_eq!(parse("up"), Ok(Key::Up));
-        assert!(parse("^j").is_err() && parse("Hyper-x").is_err() && parse("").is_err());
+        assert_eq!(parse("up", Lang::En), Ok(Key::Up));
+        assert!(parse("^j", Lang::En).is_err() && parse("Hyper-x", Lang::En).is_err() && parse("", Lang::En).is_err());
     }
 
     #[test]

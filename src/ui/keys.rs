@@ -2,6 +2,7 @@
 
 use super::input::Key;
 use super::state::Screen;
+use super::words::{Lang, tr};
 use crate::control::actions::{ACTIONS, ActionSpec, Scope};
 
 /// What a key asks for.
@@ -61,6 +62,9 @@ pub(crate) enum Cmd {
     Elsewhere(&'static ActionSpec),
 }
 
+/// A text, in the language that is asked for.
+pub(crate) type Words = fn(Lang) -> &'static str;
+
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binding {
@@ -68,9 +72,9 @@ pub(crate) struct Binding {
     /// How help writes the keys.
     pub(crate) shown: &'static str,
     pub(crate) cmd: Cmd,
-    pub(crate) help: &'static str,
+    pub(crate) help: Words,
     /// The word for the hints at the bottom, if it is worth one.
-    pub(crate) hint: Option<&'static str>,
+    pub(crate) hint: Option<Words>,
     /// On these screens only; on all when empty.
     pub(crate) on: &'static [Screen],
 }
@@ -78,10 +82,10 @@ pub(crate) struct Binding {
 use Key::{Char, Ctrl};
 use Screen::{Audit, Changes, Health, Ports, Sessions, Triage, Tunnels};
 
-const fn b(keys: &'static [Key], shown: &'static str, cmd: Cmd, help: &'static str) -> Binding {
+const fn b(keys: &'static [Key], shown: &'static str, cmd: Cmd, help: Words) -> Binding {
     Binding { keys, shown, cmd, help, hint: None, on: &[] }
 }
-const fn hinted(mut binding: Binding, hint: &'static str) -> Binding {
+const fn hinted(mut binding: Binding, hint: Words) -> Binding {
     binding.hint = Some(hint);
     binding
 }
@@ -92,60 +96,60 @@ const fn on(mut binding: Binding, screens: &'static [Screen]) -> Binding {
 
 /// Every key but those of actions, which [`ACTIONS`] declares.
 pub(crate) const KEYS: &[Binding] = &[
-    b(&[Char('1')], "1", Cmd::Go(Triage), "triage: what is wrong, by probable cause, and what to do"),
-    b(&[Char('2')], "2", Cmd::Go(Tunnels), "tunnels: the live list"),
-    b(&[Char('3')], "3", Cmd::Go(Ports), "ports: every team's range"),
-    b(&[Char('4')], "4", Cmd::Go(Health), "health: the checks of every tunnel"),
-    b(&[Char('5')], "5", Cmd::Go(Audit), "audit and sign-ins, as they come and back in time"),
-    b(&[Char('6')], "6", Cmd::Go(Sessions), "sessions: hosts and operators now connected"),
-    b(&[Char('7')], "7", Cmd::Go(Changes), "changes: what changed in the last minutes, of everything"),
-    hinted(b(&[Char('w')], "w", Cmd::Changes, "what changed lately of what is selected"), "changed"),
-    hinted(b(&[Char('/')], "/", Cmd::Filter, "filter: words, team=pay state!=up port=201* rtt>200ms"), "filter"),
-    hinted(b(&[Char(':')], ":", Cmd::Palette, "command; some letters of it do, Tab completes"), "command"),
-    b(&[Char('?')], "?", Cmd::Help, "this help; / in it searches"),
-    b(&[Char('j'), Key::Down], "j ↓", Cmd::Down, "down"),
-    b(&[Char('k'), Key::Up], "k ↑", Cmd::Up, "up"),
-    b(&[Char('h'), Key::Left], "h ←", Cmd::Left, "left in the grid; the tab before in a detail"),
-    b(&[Char('l'), Key::Right], "l →", Cmd::Right, "right in the grid; the next tab in a detail"),
-    b(&[Char('g')], "gg", Cmd::G, "first"),
-    b(&[Key::Home], "Home", Cmd::Top, "first"),
-    b(&[Char('G'), Key::End], "G End", Cmd::Bottom, "last; in the audit: follow"),
-    b(&[Ctrl('d')], "^d", Cmd::HalfDown, "half a page down"),
-    b(&[Ctrl('u')], "^u", Cmd::HalfUp, "half a page up"),
-    b(&[Key::PageDown, Ctrl('f')], "PgDn", Cmd::PageDown, "a page down"),
-    b(&[Key::PageUp, Ctrl('b')], "PgUp", Cmd::PageUp, "a page up"),
-    hinted(
-        b(&[Key::Enter], "Enter", Cmd::Open, "open the detail; elsewhere: go to the tunnel, port or session"),
-        "open",
+    b(&[Char('1')], "1", Cmd::Go(Triage), |l| tr!(l, key.go_triage)),
+    b(&[Char('2')], "2", Cmd::Go(Tunnels), |l| tr!(l, key.go_tunnels)),
+    b(&[Char('3')], "3", Cmd::Go(Ports), |l| tr!(l, key.go_ports)),
+    b(&[Char('4')], "4", Cmd::Go(Health), |l| tr!(l, key.go_health)),
+    b(&[Char('5')], "5", Cmd::Go(Audit), |l| tr!(l, key.go_audit)),
+    b(&[Char('6')], "6", Cmd::Go(Sessions), |l| tr!(l, key.go_sessions)),
+    b(&[Char('7')], "7", Cmd::Go(Changes), |l| tr!(l, key.go_changes)),
+    hinted(b(&[Char('w')], "w", Cmd::Changes, |l| tr!(l, key.changes)), |l| tr!(l, hint.changes)),
+    hinted(b(&[Char('/')], "/", Cmd::Filter, |l| tr!(l, key.filter)), |l| tr!(l, hint.filter)),
+    hinted(b(&[Char(':')], ":", Cmd::Palette, |l| tr!(l, key.palette)), |l| tr!(l, hint.palette)),
+    b(&[Char('?')], "?", Cmd::Help, |l| tr!(l, key.help)),
+    b(&[Char('j'), Key::Down], "j ↓", Cmd::Down, |l| tr!(l, key.down)),
+    b(&[Char('k'), Key::Up], "k ↑", Cmd::Up, |l| tr!(l, key.up)),
+    b(&[Char('h'), Key::Left], "h ←", Cmd::Left, |l| tr!(l, key.left)),
+    b(&[Char('l'), Key::Right], "l →", Cmd::Right, |l| tr!(l, key.right)),
+    b(&[Char('g')], "gg", Cmd::G, |l| tr!(l, key.top)),
+    b(&[Key::Home], "Home", Cmd::Top, |l| tr!(l, key.top)),
+    b(&[Char('G'), Key::End], "G End", Cmd::Bottom, |l| tr!(l, key.bottom)),
+    b(&[Ctrl('d')], "^d", Cmd::HalfDown, |l| tr!(l, key.half_down)),
+    b(&[Ctrl('u')], "^u", Cmd::HalfUp, |l| tr!(l, key.half_up)),
+    b(&[Key::PageDown, Ctrl('f')], "PgDn", Cmd::PageDown, |l| tr!(l, key.page_down)),
+    b(&[Key::PageUp, Ctrl('b')], "PgUp", Cmd::PageUp, |l| tr!(l, key.page_up)),
+    hinted(b(&[Key::Enter], "Enter", Cmd::Open, |l| tr!(l, key.open)), |l| tr!(l, hint.open)),
+    b(&[Key::Esc], "Esc", Cmd::Back, |l| tr!(l, key.back)),
+    b(&[Key::Tab, Key::BackTab], "Tab", Cmd::Pane, |l| tr!(l, key.pane)),
+    on(b(&[Char('[')], "[", Cmd::TabBack, |l| tr!(l, key.tab_back)), &[Tunnels, Health]),
+    on(b(&[Char(']')], "]", Cmd::TabOn, |l| tr!(l, key.tab_on)), &[Tunnels, Health]),
+    b(&[Char('n')], "n", Cmd::Next, |l| tr!(l, key.next)),
+    b(&[Char('N')], "N", Cmd::Previous, |l| tr!(l, key.previous)),
+    on(hinted(b(&[Char('s')], "s", Cmd::Sort, |l| tr!(l, key.sort)), |l| tr!(l, hint.sort)), &[Tunnels, Sessions]),
+    on(b(&[Char('S')], "S", Cmd::Reverse, |l| tr!(l, key.reverse)), &[Tunnels, Sessions]),
+    on(b(&[Char(' ')], "Space", Cmd::Mark, |l| tr!(l, key.mark)), &[Tunnels]),
+    on(b(&[Char('*')], "*", Cmd::MarkAll, |l| tr!(l, key.mark_all)), &[Tunnels]),
+    on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, |l| tr!(l, key.pause)), |l| tr!(l, hint.pause)), &[Audit]),
+    on(hinted(b(&[Char('e')], "e", Cmd::Kind, |l| tr!(l, key.kind)), |l| tr!(l, hint.kind)), &[Audit]),
+    on(hinted(b(&[Char('[')], "[", Cmd::DayBack, |l| tr!(l, key.day_back)), |l| tr!(l, hint.day_back)), &[Audit]),
+    on(b(&[Char(']')], "]", Cmd::DayOn, |l| tr!(l, key.day_on)), &[Audit]),
+    on(hinted(b(&[Char('F')], "F", Cmd::Failures, |l| tr!(l, key.failures)), |l| tr!(l, hint.failures)), &[Audit]),
+    on(hinted(b(&[Char('f')], "f", Cmd::NextFree, |l| tr!(l, key.next_free)), |l| tr!(l, hint.next_free)), &[Ports]),
+    on(
+        hinted(b(&[Char('+'), Char('=')], "+", Cmd::Longer, |l| tr!(l, key.longer)), |l| tr!(l, hint.longer)),
+        &[Changes],
     ),
-    b(&[Key::Esc], "Esc", Cmd::Back, "back; then clear the filter"),
-    b(&[Key::Tab, Key::BackTab], "Tab", Cmd::Pane, "to the other pane"),
-    on(b(&[Char('[')], "[", Cmd::TabBack, "the tab before, in a tunnel's detail"), &[Tunnels, Health]),
-    on(b(&[Char(']')], "]", Cmd::TabOn, "the next tab, in a tunnel's detail"), &[Tunnels, Health]),
-    b(&[Char('n')], "n", Cmd::Next, "next row that matches the last filter"),
-    b(&[Char('N')], "N", Cmd::Previous, "previous row that matches"),
-    on(hinted(b(&[Char('s')], "s", Cmd::Sort, "sort by the next column"), "sort"), &[Tunnels, Sessions]),
-    on(b(&[Char('S')], "S", Cmd::Reverse, "sort the other way round"), &[Tunnels, Sessions]),
-    on(b(&[Char(' ')], "Space", Cmd::Mark, "mark; actions are then of all that is marked"), &[Tunnels]),
-    on(b(&[Char('*')], "*", Cmd::MarkAll, "mark all that the filter shows, or none of them"), &[Tunnels]),
-    on(hinted(b(&[Char('p'), Char(' ')], "p", Cmd::Pause, "pause or follow"), "pause"), &[Audit]),
-    on(hinted(b(&[Char('e')], "e", Cmd::Kind, "sign-ins only, then other kinds, then all"), "kind"), &[Audit]),
-    on(hinted(b(&[Char('[')], "[", Cmd::DayBack, "events of yesterday, then earlier days"), "yesterday"), &[Audit]),
-    on(b(&[Char(']')], "]", Cmd::DayOn, "events of the day after"), &[Audit]),
-    on(hinted(b(&[Char('F')], "F", Cmd::Failures, "failures by source; Enter: those of one"), "failures"), &[Audit]),
-    on(hinted(b(&[Char('f')], "f", Cmd::NextFree, "next free port"), "next free"), &[Ports]),
-    on(hinted(b(&[Char('+'), Char('=')], "+", Cmd::Longer, "look further back"), "longer"), &[Changes]),
-    on(hinted(b(&[Char('-')], "-", Cmd::Shorter, "look less far back"), "shorter"), &[Changes]),
-    b(&[Char('t')], "t", Cmd::Zone, "times local, UTC or as ages"),
-    b(&[Char('y')], "y", Cmd::CopyValue, "copy the value (OSC 52)"),
-    b(&[Char('Y')], "Y", Cmd::CopyCommand, "copy the shell command for it"),
-    b(&[Char('W')], "W", Cmd::Write, "write mode for ten minutes, or leave it"),
-    b(&[Char('L')], "L", Cmd::Log, "what this console has done, each act as its command"),
-    b(&[Char('U')], "U", Cmd::Undo, "undo the last act, where it can be"),
-    b(&[Ctrl('s')], "^s", Cmd::Export, "write what is listed to a file (:export FILE.csv)"),
-    b(&[Ctrl('l')], "^l", Cmd::Redraw, "draw the screen anew"),
-    b(&[Ctrl('c')], "^c ^c", Cmd::Interrupt, "quit"),
-    hinted(b(&[Char('q')], "q", Cmd::Quit, "quit; back from a detail"), "quit"),
+    on(hinted(b(&[Char('-')], "-", Cmd::Shorter, |l| tr!(l, key.shorter)), |l| tr!(l, hint.shorter)), &[Changes]),
+    b(&[Char('t')], "t", Cmd::Zone, |l| tr!(l, key.zone)),
+    b(&[Char('y')], "y", Cmd::CopyValue, |l| tr!(l, key.copy_value)),
+    b(&[Char('Y')], "Y", Cmd::CopyCommand, |l| tr!(l, key.copy_command)),
+    b(&[Char('W')], "W", Cmd::Write, |l| tr!(l, key.write)),
+    b(&[Char('L')], "L", Cmd::Log, |l| tr!(l, key.log)),
+    b(&[Char('U')], "U", Cmd::Undo, |l| tr!(l, key.undo)),
+    b(&[Ctrl('s')], "^s", Cmd::Export, |l| tr!(l, key.export)),
+    b(&[Ctrl('l')], "^l", Cmd::Redraw, |l| tr!(l, key.redraw)),
+    b(&[Ctrl('c')], "^c ^c", Cmd::Interrupt, |l| tr!(l, key.interrupt)),
+    hinted(b(&[Char('q')], "q", Cmd::Quit, |l| tr!(l, key.quit)), |l| tr!(l, hint.quit)),
 ];
 
 /// Whether an action can be asked for by key on a screen.
@@ -180,28 +184,29 @@ pub(crate) fn find(key: Key, screen: Screen) -> Option<Cmd> {
 }
 
 /// Commands of the palette that are no actions: name, arguments, help.
-pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
-    ("write", "", "write mode for ten minutes"),
-    ("read", "", "back to read-only"),
-    ("theme", "[NAME]", "another theme; without a name: choose, and see each"),
-    ("tz", "local|utc|relative", "how times are shown"),
-    ("triage", "", "screen 1"),
-    ("tunnels", "", "screen 2"),
-    ("ports", "", "screen 3"),
-    ("health", "", "screen 4"),
-    ("audit", "", "screen 5"),
-    ("sessions", "", "screen 6"),
-    ("changes", "", "screen 7"),
-    ("save", "NAME", "keep this screen's filter, and how the tunnels are sorted, as a view"),
-    ("view", "[NAME]", "go to a view that was kept, or say which there are"),
-    ("log", "", "what this console has done, each act as its command"),
-    ("undo", "[SEQ]", "undo the last act, or that of a number of the log"),
-    ("export", "[FILE.json|FILE.csv]", "write what is listed to a file"),
-    ("set", "[NAME [VALUE]]", "what is set, and change it: keys, theme, columns, …"),
-    ("mouse", "on|off", "click to select, wheel to scroll"),
-    ("messages", "", "what the line at the bottom has said, in full, newest first"),
-    ("help", "", "keys and commands"),
-    ("quit", "", "leave the console"),
+pub(crate) const COMMANDS: &[(&str, &str, Words)] = &[
+    ("write", "", |l| tr!(l, command.write)),
+    ("read", "", |l| tr!(l, command.read)),
+    ("theme", "[NAME]", |l| tr!(l, command.theme)),
+    ("tz", "local|utc|relative", |l| tr!(l, command.tz)),
+    ("lang", "en|ko", |l| tr!(l, command.lang)),
+    ("triage", "", |l| tr!(l, command.triage)),
+    ("tunnels", "", |l| tr!(l, command.tunnels)),
+    ("ports", "", |l| tr!(l, command.ports)),
+    ("health", "", |l| tr!(l, command.health)),
+    ("audit", "", |l| tr!(l, command.audit)),
+    ("sessions", "", |l| tr!(l, command.sessions)),
+    ("changes", "", |l| tr!(l, command.changes)),
+    ("save", "NAME", |l| tr!(l, command.save)),
+    ("view", "[NAME]", |l| tr!(l, command.view)),
+    ("log", "", |l| tr!(l, command.log)),
+    ("undo", "[SEQ]", |l| tr!(l, command.undo)),
+    ("export", "[FILE.json|FILE.csv]", |l| tr!(l, command.export)),
+    ("set", "[NAME [VALUE]]", |l| tr!(l, command.set)),
+    ("mouse", "on|off", |l| tr!(l, command.mouse)),
+    ("messages", "", |l| tr!(l, command.messages)),
+    ("help", "", |l| tr!(l, command.help)),
+    ("quit", "", |l| tr!(l, command.quit)),
 ];
 
 #[cfg(test)]

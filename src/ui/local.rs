@@ -1,7 +1,7 @@
 //! The console on this process's own terminal. The only part of the console that touches it.
 
 use super::run::{self as console, Exit, Options, RESTORE, TermIo};
-use super::{Connector, TermEnv, UiError};
+use super::{Connector, Lang, TermEnv, UiError};
 use std::io::{IsTerminal, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
@@ -67,6 +67,7 @@ fn environment() -> TermEnv {
         no_color: var("NO_COLOR"),
         // A program with no locale at all runs in the C locale.
         locale: locale.or_else(|| Some("C".into())),
+        lang: Lang::of_env(var),
         tmux: var("TMUX").is_some_and(|v| !v.is_empty()),
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod text;
 mod theme;
 mod update;
 mod view;
+mod words;
 mod world;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use caps::TermEnv;
 pub use link::{Ask, BoxFuture, Connection, Connector};
 pub use run::{Exit, Options, RESTORE, TermIo, run};
 pub use state::Zone;
+pub use words::Lang;
 
 use thiserror::Error;
 

@@ -2,6 +2,7 @@
 
 use super::caps::Caps;
 use super::state::State;
+use super::words::tr;
 
 /// How news is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,12 +70,11 @@ pub(crate) const OWN_TITLE: &str = "\x1b[23;2t\x1b[22;2t";
 /// What the title says: how many incidents are more than notes.
 pub(crate) fn headline(state: &State) -> String {
     let Some(daemon) = &state.live.daemon else { return "portreeve".into() };
-    let name = &daemon.name;
+    let (name, l) = (&daemon.name, state.lang());
     match crate::triage::alarms(state.live.incidents()) {
-        _ if !state.is_live() => format!("portreeve {name}: no connection"),
-        0 => format!("portreeve {name}"),
-        1 => format!("portreeve {name}: 1 incident"),
-        n => format!("portreeve {name}: {n} incidents"),
+        _ if !state.is_live() => tr!(l, link.title_off, name),
+        0 => tr!(l, link.title_calm, name),
+        n => tr!(l, link.title_incidents, name, n),
     }
 }
 

@@ -7,6 +7,7 @@ use super::paint::{self, Painter};
 use super::state::own::Own;
 use super::state::{State, Zone};
 use super::update::{self, Effect};
+use super::words::{Lang, tr};
 use super::world::{News, World};
 use super::{UiError, notify, view};
 use crate::control::protocol::Request;
@@ -55,6 +56,8 @@ pub struct Options {
     pub max_fps: u32,
     /// How times are shown at first.
     pub zone: Zone,
+    /// The language that was asked for; else that of the settings, else that of the terminal's locale.
+    pub lang: Option<Lang>,
     /// The clock.
     pub clock: Arc<dyn Fn() -> Time + Send + Sync>,
 }
@@ -71,6 +74,7 @@ impl Options {
             settings: None,
             max_fps: 20,
             zone: Zone::Local,
+            lang: None,
             clock: Arc::new(model::now),
         }
     }
@@ -83,7 +87,7 @@ impl Options {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { theme, theme_dir, exports, mouse, settings, max_fps, zone, clock: _ } = self;
+        let Self { theme, theme_dir, exports, mouse, settings, max_fps, zone, lang, clock: _ } = self;
         f.debug_struct("Options")
             .field("theme", theme)
             .field("theme_dir", theme_dir)
@@ -92,6 +96,7 @@ impl std::fmt::Debug for Options {
             .field("settings", settings)
             .field("max_fps", max_fps)
             .field("zone", zone)
+            .field("lang", lang)
             .finish_non_exhaustive()
     }
 }
@@ -116,18 +121,23 @@ pub enum Exit {
 /// [`UiError`] before anything is written, when the terminal or the theme will not do.
 pub async fn run(io: TermIo, connector: Arc<dyn Connector>, options: Options) -> Result<Exit, UiError> {
     let caps = Caps::detect(&io.env)?;
+    let first = options.lang.unwrap_or(io.env.lang);
     let (report, news) = mpsc::channel(16);
     let world = World::new(options.settings.clone(), options.theme_dir.clone(), report);
     let (themes, odd_themes, settings) = world.read().await;
     let size = paint::clamp(*io.resize.borrow());
     let now = (options.clock)();
     let mut own = Own::new(themes.clone(), &options.theme, caps.depth, options.zone);
+    own.first_lang = first;
+    own.lang = own.first_lang;
     own.file = options.settings.as_deref().map(file_name);
     own.files = options.exports.is_some();
     let mut state = State::new(now, size, caps, own);
     state.resort();
     update::themes(&mut state, themes, &odd_themes);
     let mut first = update::loaded(&mut state, settings);
+    // What was asked for goes before what is set, for this console.
+    state.own.lang = options.lang.unwrap_or(state.own.lang);
     if options.mouse {
         first.extend(update::take_mouse(&mut state));
     }
@@ -223,7 +233,8 @@ impl Console {
                     self.tick();
                     linked = event.is_some();
                     // The link never ends by itself. Should it fail, what is shown must not pass for live.
-                    let broken = || LinkEvent::Down("the console's link has failed: leave and start it again".into());
+                    let lang = self.state.lang();
+                    let broken = || LinkEvent::Down(tr!(lang, link.failed).into());
                     self.heard(event.unwrap_or_else(broken));
                     // Whatever else has come is part of the same frame.
                     for _ in 0..256 {
@@ -326,7 +337,7 @@ impl Console {
                     if self.asks.try_send((id, request)).is_err() {
                         let e = crate::control::protocol::ApiError::new(
                             crate::control::protocol::ErrorCode::Unavailable,
-                            "too many requests are waiting for the daemon; try again when they are answered",
+                            tr!(self.state.lang(), link.too_many),
                         );
                         let more = update::link(&mut self.state, LinkEvent::Reply(id, Err(e)));
                         self.perform(more);
@@ -339,10 +350,10 @@ impl Console {
                 Effect::Copy(_) => {}
                 Effect::Export { name, text, rows } => {
                     if let Some(folder) = self.options.exports.clone() {
-                        self.world.export(&folder, &name, text, rows);
+                        self.world.export(&folder, &name, (text, rows), self.state.lang());
                     }
                 }
-                Effect::Save(edit) => self.world.save(edit),
+                Effect::Save(edit) => self.world.save(edit, self.state.lang()),
                 Effect::Mouse(on) => self.extra.push_str(if on { paint::MOUSE_ON } else { paint::MOUSE_OFF }),
                 Effect::Tell(text) => {
                     let name = self.state.live.daemon.as_ref().map_or("portreeve", |d| d.name.as_str());

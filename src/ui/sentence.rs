@@ -1,5 +1,6 @@
 //! Events and actions as sentences and as command lines.
 
+use super::words::{Lang, model, obituary, tr};
 use crate::audit::{Actor, Outcome, Record, What};
 use crate::control::protocol::Action;
 
@@ -13,12 +14,12 @@ pub(crate) fn outcome_word(o: Outcome) -> &'static str {
 }
 
 /// On whose account.
-pub(crate) fn actor(a: &Actor) -> String {
+pub(crate) fn actor(lang: Lang, a: &Actor) -> String {
     match a {
         Actor::Operator(n) => n.clone(),
         Actor::Host(n) => n.clone(),
-        Actor::Visitor => "visitor".into(),
-        Actor::Unknown => "unknown".into(),
+        Actor::Visitor => tr!(lang, event.visitor).into(),
+        Actor::Unknown => tr!(lang, event.unknown).into(),
         Actor::Daemon => "portreeve".into(),
     }
 }
@@ -29,92 +30,19 @@ pub(crate) fn is_auth_failure(r: &Record) -> bool {
 }
 
 /// How it went unless well, and [`told`].
-pub(crate) fn event(r: &Record) -> String {
-    let told = told(r);
+pub(crate) fn event(lang: Lang, r: &Record) -> String {
+    let told = told(lang, r);
     match r.event.outcome {
         Outcome::Success => told,
-        Outcome::Refused => format!("REFUSED {told}"),
-        Outcome::Failure => format!("FAILED {told}"),
+        Outcome::Refused => tr!(lang, event.refused, told),
+        Outcome::Failure => tr!(lang, event.failed, told),
     }
 }
 
-/// What happened, on what, and why: one line.
-pub(crate) fn told(r: &Record) -> String {
+/// What happened, on what, and why: one line. Rules and reasons are as they were recorded.
+pub(crate) fn told(lang: Lang, r: &Record) -> String {
     let c = &r.event.context;
-    let mut s = match &r.event.what {
-        What::AuditResumed { lost: 0, .. } => "the journal can be written again".to_owned(),
-        What::AuditResumed { lost, .. } => format!("the journal can be written again; {lost} events were lost"),
-        What::DaemonStart { version } => format!("the bastion started (portreeve {version})"),
-        What::DaemonStop { cause } => format!("the bastion stopped: {cause}"),
-        What::AuditRecovered { kept, bytes } => format!("journal recovered; {bytes} torn bytes kept in {kept}"),
-        What::ConfigReload { changes } if changes.is_empty() => "configuration read anew, nothing changed".into(),
-        What::ConfigReload { changes } => format!("configuration read anew: {}", changes.join("; ")),
-        What::ConfigConflict { conflict } => format!("configuration and ledger disagree: {conflict}"),
-        What::AuthSuccess { client, .. } => format!("signed in with {client}"),
-        What::AuthFailure { method, client } => format!("sign-in by {method} with {client}"),
-        What::ConnectionRefused {} => "connection".into(),
-        What::RefusalsCounted { of, from, count, seconds } => {
-            format!("{count} more of {of} from {} in {}", from.as_deref().unwrap_or("everywhere"), secs(*seconds))
-        }
-        What::SessionEnd { obituary, seconds, .. } => format!("session ended after {}: {obituary}", secs(*seconds)),
-        What::RequestRefused { request } => format!("asked for {request}"),
-        What::ForwardGranted { asked_port: 0, .. } => "tunnel is up (asked for any port)".into(),
-        What::ForwardGranted { .. } => "tunnel is up".into(),
-        What::ForwardRefused { asked, asked_port } => {
-            format!("{} asked for {}:{asked_port}", actor(&r.event.actor), if asked.is_empty() { "*" } else { asked })
-        }
-        What::ForwardEnd { obituary, visitors, bytes_to_host, bytes_to_visitors } => format!(
-            "tunnel closed: {obituary}; {visitors} visitors, {} in, {} out",
-            bytes(*bytes_to_host),
-            bytes(*bytes_to_visitors)
-        ),
-        What::VisitorOpen {} => "visitor came".into(),
-        What::VisitorRefused {} => "visitor".into(),
-        What::VisitorSlows { waiting } => format!("visitor slows its session, {} waiting", bytes(*waiting)),
-        What::VisitorClose { seconds, bytes_to_host, bytes_to_visitor } => format!(
-            "visitor left after {}, {} in, {} out",
-            secs(*seconds),
-            bytes(*bytes_to_host),
-            bytes(*bytes_to_visitor)
-        ),
-        What::HealthChange { from, to, layer } => match layer {
-            Some(layer) => format!("health: {from} → {to} at the {}", format!("{layer:?}").to_lowercase()),
-            None => format!("health: {from} → {to}"),
-        },
-        What::LeaseGranted { kind } => format!("{kind} lease"),
-        What::LeaseMoved { from } => format!("lease moved from {from}"),
-        What::LeaseReleased {} => "lease released".into(),
-        What::PortReserved { until } => format!("port reserved until {}", until.format("%Y-%m-%d %H:%MZ")),
-        What::PortUnreserved {} => "reservation ended".into(),
-        What::Reconnect { stage, seconds } => match seconds {
-            Some(s) => format!("reconnect: {stage} after {}", secs(*s)),
-            None => format!("reconnect: {stage}"),
-        },
-        What::Revoke { target } => format!("revoke {target}"),
-        What::Revoked { target, sessions, tunnels, visitors } => {
-            let n = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-            format!(
-                "revoked {target}: closed {}, {}, {}",
-                n(*sessions, "session"),
-                n(*tunnels, "tunnel"),
-                n(*visitors, "visitor")
-            )
-        }
-        What::Restore { target } => format!("restore {target}"),
-        What::Mute { incident, until } => format!("mute {incident} until {}", until.format("%Y-%m-%d %H:%M:%SZ")),
-        What::Unmute { incident } => format!("unmute {incident}"),
-        What::IncidentOpen { cause, what, tunnels, hosts, .. } => {
-            let n = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-            format!("incident {cause}: {what}, {}, {}", n(*tunnels, "tunnel"), n(*hosts, "host"))
-        }
-        What::IncidentClose { cause, what, seconds } => {
-            format!("incident over: {cause}: {what}, after {}", secs(*seconds))
-        }
-        What::OperatorRefused { action } => action.clone(),
-        What::CutVisitor {} => "visitor cut".into(),
-        What::Disconnect {} => "session closed by hand".into(),
-        What::Console { stage } => format!("console: {stage}"),
-    };
+    let mut s = what(lang, r);
     for extra in [&c.rule, &c.reason].into_iter().flatten() {
         s.push_str(" - ");
         s.push_str(extra);
@@ -122,8 +50,89 @@ pub(crate) fn told(r: &Record) -> String {
     s
 }
 
+/// What happened.
+fn what(l: Lang, r: &Record) -> String {
+    match &r.event.what {
+        What::AuditResumed { lost: 0, .. } => tr!(l, event.resumed).to_owned(),
+        What::AuditResumed { lost, .. } => tr!(l, event.resumed_lost, n = *lost),
+        What::DaemonStart { version } => tr!(l, event.started, version),
+        What::DaemonStop { cause } => tr!(l, event.stopped, cause),
+        What::AuditRecovered { kept, bytes } => tr!(l, event.recovered, bytes, kept),
+        What::ConfigReload { changes } if changes.is_empty() => tr!(l, event.reloaded_same).into(),
+        What::ConfigReload { changes } => tr!(l, event.reloaded, changes = changes.join("; ")),
+        What::ConfigConflict { conflict } => tr!(l, event.conflict, conflict),
+        What::AuthSuccess { client, .. } => tr!(l, event.signed_in, client),
+        What::AuthFailure { method, client } => tr!(l, event.sign_in, method, client),
+        What::ConnectionRefused {} => tr!(l, event.connection).into(),
+        What::RefusalsCounted { of, from, count, seconds } => {
+            let (n, lasted) = (count, secs(*seconds));
+            match from {
+                Some(from) => tr!(l, event.refusals, n, of, from, lasted),
+                None => tr!(l, event.refusals_everywhere, n, of, lasted),
+            }
+        }
+        What::SessionEnd { obituary, seconds, .. } => {
+            tr!(l, event.session_ended, lasted = secs(*seconds), why = obituary::said(l, obituary))
+        }
+        What::RequestRefused { request } => tr!(l, event.asked, request),
+        What::ForwardGranted { asked_port: 0, .. } => tr!(l, event.up_any).into(),
+        What::ForwardGranted { .. } => tr!(l, event.up).into(),
+        What::ForwardRefused { asked, asked_port } => {
+            let address = if asked.is_empty() { "*" } else { asked };
+            tr!(l, event.asked_forward, who = actor(l, &r.event.actor), address, port = asked_port)
+        }
+        What::ForwardEnd { obituary, visitors, bytes_to_host, bytes_to_visitors } => {
+            let (to_host, to_visitors) = (bytes(*bytes_to_host), bytes(*bytes_to_visitors));
+            tr!(l, event.closed, why = obituary::said(l, obituary), n = *visitors, to_host, to_visitors)
+        }
+        What::VisitorOpen {} => tr!(l, event.visitor_came).into(),
+        What::VisitorRefused {} => tr!(l, event.visitor_refused).into(),
+        What::VisitorSlows { waiting } => tr!(l, event.visitor_slows, bytes = bytes(*waiting)),
+        What::VisitorClose { seconds, bytes_to_host, bytes_to_visitor } => {
+            let (to_host, to_visitor) = (bytes(*bytes_to_host), bytes(*bytes_to_visitor));
+            tr!(l, event.visitor_left, lasted = secs(*seconds), to_host, to_visitor)
+        }
+        What::HealthChange { from, to, layer } => {
+            let (from, to) = (model::verdict(l, *from), model::verdict(l, *to));
+            match layer {
+                Some(layer) => tr!(l, event.health_at, from, to, layer = model::layer(l, *layer)),
+                None => tr!(l, event.health, from, to),
+            }
+        }
+        What::LeaseGranted { kind } => tr!(l, event.lease, kind = model::lease(l, *kind)),
+        What::LeaseMoved { from } => tr!(l, event.lease_moved, from),
+        What::LeaseReleased {} => tr!(l, event.lease_released).into(),
+        What::PortReserved { until } => tr!(l, event.reserved, until = until.format("%Y-%m-%d %H:%MZ")),
+        What::PortUnreserved {} => tr!(l, event.unreserved).into(),
+        What::Reconnect { stage, seconds: Some(s) } => tr!(l, event.reconnect_after, stage, lasted = secs(*s)),
+        What::Reconnect { stage, seconds: None } => tr!(l, event.reconnect, stage),
+        What::Revoke { target } => tr!(l, event.revoke, target = model::target(l, target)),
+        What::Revoked { target, sessions, tunnels, visitors } => {
+            let target = model::target(l, target);
+            let (sessions, tunnels) = (tr!(l, event.sessions, n = *sessions), tr!(l, event.tunnels, n = *tunnels));
+            tr!(l, event.revoked, target, sessions, tunnels, visitors = tr!(l, event.visitors, n = *visitors))
+        }
+        What::Restore { target } => tr!(l, event.restore, target = model::target(l, target)),
+        What::Mute { incident, until } => {
+            tr!(l, event.mute, incident, until = until.format("%Y-%m-%d %H:%M:%SZ"))
+        }
+        What::Unmute { incident } => tr!(l, event.unmute, incident),
+        What::IncidentOpen { cause, what, tunnels, hosts, .. } => {
+            let (tunnels, hosts) = (tr!(l, event.tunnels, n = *tunnels), tr!(l, event.hosts, n = *hosts));
+            tr!(l, event.incident, cause, what, tunnels, hosts)
+        }
+        What::IncidentClose { cause, what, seconds } => {
+            tr!(l, event.incident_over, cause, what, lasted = secs(*seconds))
+        }
+        What::OperatorRefused { action } => action.clone(),
+        What::CutVisitor {} => tr!(l, event.cut).into(),
+        What::Disconnect {} => tr!(l, event.disconnected).into(),
+        What::Console { stage } => tr!(l, event.console, stage),
+    }
+}
+
 /// On what: host and port, or else the user name tried.
-pub(crate) fn subject(r: &Record) -> String {
+pub(crate) fn subject(lang: Lang, r: &Record) -> String {
     let c = &r.event.context;
     match (&c.host, c.port) {
         (Some(h), Some(p)) => format!("{h}:{p}"),
@@ -131,7 +140,7 @@ pub(crate) fn subject(r: &Record) -> String {
         (None, Some(p)) => format!(":{p}"),
         (None, None) => match (&c.user, c.source) {
             (Some(u), Some(s)) => format!("{u}@{}", s.ip()),
-            (Some(u), None) => format!("user {u}"),
+            (Some(user), None) => tr!(lang, event.user, user),
             (None, Some(s)) => s.ip().to_string(),
             (None, None) => String::new(),
         },

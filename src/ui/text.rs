@@ -1,5 +1,6 @@
 //! Widths, numbers and ages as people read them.
 
+use super::words::{Lang, tr};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns the text takes.
@@ -178,12 +179,12 @@ pub(crate) fn in_words(text: &str, say: impl Fn(crate::model::Time) -> String) -
 }
 
 /// When a range runs out.
-pub(crate) fn forecast(f: &crate::model::Forecast) -> String {
+pub(crate) fn forecast(lang: Lang, f: &crate::model::Forecast) -> String {
     let week = if f.per_week >= 1.5 { format!("{:.0}", f.per_week) } else { format!("{:.1}", f.per_week) };
     if f.days < 1.0 {
-        return format!("full, {week} a week came");
+        return tr!(lang, ports.full, week);
     }
-    format!("full in about {:.0} days at {week} a week", f.days)
+    tr!(lang, ports.full_in, days = format!("{:.0}", f.days), week)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What the console does outside its terminal: its user's files, read, written and watched away from the loop.
 
-use super::settings::file::{self, Edit};
+use super::settings::file::{self, Edit, Unread};
 use super::theme::Themes;
+use super::words::{Lang, tr};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) enum News {
     /// The settings' file as it is now.
-    Settings(Result<String, String>),
+    Settings(Result<String, Unread>),
     /// A value was written, or not.
     Saved(Edit, Result<(), String>),
     /// The themes as they are now, and what is wrong with some.
@@ -49,7 +50,7 @@ impl World {
     }
 
     /// Everything as it is now, before the first frame.
-    pub(crate) async fn read(&self) -> (Themes, Vec<String>, Result<String, String>) {
+    pub(crate) async fn read(&self) -> (Themes, Vec<String>, Result<String, Unread>) {
         let (settings, themes) = (self.settings.clone(), self.themes.clone());
         let all = spawn_blocking(move || {
             let (themes, problems) = Themes::load(themes.as_deref());
@@ -57,12 +58,12 @@ impl World {
         });
         all.await.unwrap_or_else(|e| {
             let (themes, problems) = Themes::load(None);
-            (themes, problems, Err(e.to_string()))
+            (themes, problems, Err(Unread::new(Path::new(""), &e)))
         })
     }
 
     /// Changes one value in the file.
-    pub(crate) fn save(&mut self, edit: Edit) {
+    pub(crate) fn save(&mut self, edit: Edit, lang: Lang) {
         let Some(path) = self.settings.clone() else { return };
         let (turn, tell) = (Arc::clone(&self.turn), self.tell.clone());
         self.tasks.retain(|t| !t.is_finished());
@@ -70,21 +71,21 @@ impl World {
         tokio::spawn(async move {
             let _turn = turn.lock().await;
             let wanted = edit.clone();
-            let done = spawn_blocking(move || file::save(&path, &wanted)).await;
+            let done = spawn_blocking(move || file::save(&path, &wanted, lang)).await;
             let done = done.unwrap_or_else(|e| Err(e.to_string())).map(drop);
             let _ = tell.send(News::Saved(edit, done)).await;
         });
     }
 
     /// Writes a new file. One that is there is never written over.
-    pub(crate) fn export(&mut self, folder: &Path, name: &str, text: String, rows: usize) {
+    pub(crate) fn export(&mut self, folder: &Path, name: &str, (text, rows): (String, usize), lang: Lang) {
         let (path, tell) = (folder.join(name), self.tell.clone());
         tokio::spawn(async move {
             let done = spawn_blocking(move || {
                 use std::io::Write as _;
                 let fail = |e: std::io::Error| match e.kind() {
                     std::io::ErrorKind::AlreadyExists => {
-                        format!("{} is there already; name another file", path.display())
+                        tr!(lang, export.there, file = path.display())
                     }
                     _ => format!("{}: {e}", path.display()),
                 };

@@ -10,7 +10,7 @@ use crate::cli::table::Tone;
 use crate::control::client::{Client, ClientError, unexpected};
 use crate::control::protocol::{Push, Reply, Request};
 use crate::model::{Seq, bytes, clean};
-use crate::ui::sentence;
+use crate::ui::{Lang, sentence};
 use tokio::sync::mpsc;
 
 /// How long the daemon searches before it says how far it came, milliseconds.
@@ -185,7 +185,7 @@ fn text(out: &Out<'_>, r: &Record) -> String {
         out.paint(tone, glyph),
         r.event.name(),
         clean(&actor, 80),
-        clean(&sentence::told(r), 600),
+        clean(&sentence::told(Lang::En, r), 600),
         fields.join(" ")
     )
 }

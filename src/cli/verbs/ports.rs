@@ -71,7 +71,8 @@ pub(super) async fn ports(client: &Client, out: &mut Out<'_>, team: Option<&Team
         let name = out.paint(Tone::Head, t.team.as_str());
         let reserved = if t.reserved.is_empty() { String::new() } else { format!(", {} reserved", t.reserved.len()) };
         let ahead = t.forecast.as_ref().map(|f| Forecast { per_week: f.per_week, days: f.days });
-        let ahead = ahead.map(|f| format!(", {}", crate::ui::text::forecast(&f))).unwrap_or_default();
+        let ahead =
+            ahead.map(|f| format!(", {}", crate::ui::text::forecast(crate::ui::Lang::En, &f))).unwrap_or_default();
         let line = format!(
             "{name}  {}  {} of {} leased{reserved} ({}%), {} free, {next}{ahead}\n",
             ranges.join(" "),

@@ -2,6 +2,7 @@
 //! stay as they are.
 
 use super::{Kind, spec};
+use crate::ui::words::{Lang, tr};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use toml_edit::{Array, DocumentMut, Item, Table, Value};
@@ -17,17 +18,17 @@ pub(crate) struct Edit {
 }
 
 /// The value as the file writes it.
-fn value(kind: Kind, words: &[String]) -> Result<Value, String> {
+fn value(kind: Kind, words: &[String], lang: Lang) -> Result<Value, String> {
     let one = || match words {
         [word] => Ok(word.as_str()),
-        _ => Err("one word is wanted".to_owned()),
+        _ => Err(tr!(lang, problem.one_word).to_owned()),
     };
     Ok(match kind {
         Kind::Word => one()?.into(),
         Kind::Switch => match one()? {
             "true" | "on" | "yes" => true.into(),
             "false" | "off" | "no" => false.into(),
-            other => return Err(format!("{other:?} is neither on nor off")),
+            other => return Err(tr!(lang, problem.on_or_off, value = format!("{other:?}"))),
         },
         Kind::Lists => match words {
             [none] if none == "none" => Array::new().into(),
@@ -41,12 +42,11 @@ fn value(kind: Kind, words: &[String]) -> Result<Value, String> {
 ///
 /// # Errors
 /// A sentence: the text is not TOML, the name is no setting, or the words do not make a value of its kind.
-pub(crate) fn edited(text: &str, edit: &Edit) -> Result<String, String> {
-    let mut doc: DocumentMut = text
-        .parse()
-        .map_err(|e: toml_edit::TomlError| format!("the file is not TOML ({}); mend it first", e.message().trim()))?;
-    let spec = spec(&edit.name).ok_or_else(|| format!("there is no setting {} (:set lists them)", edit.name))?;
-    let value = edit.words.as_ref().map(|w| value(spec.kind, w)).transpose()?;
+pub(crate) fn edited(text: &str, edit: &Edit, lang: Lang) -> Result<String, String> {
+    let mut doc: DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| tr!(lang, problem.mend_toml, why = e.message().trim()))?;
+    let spec = spec(&edit.name).ok_or_else(|| tr!(lang, problem.no_setting, name = edit.name))?;
+    let value = edit.words.as_ref().map(|w| value(spec.kind, w, lang)).transpose()?;
     let mut path = edit.name.splitn(2, '.');
     let (Some(first), rest) = (path.next(), path.next()) else { return Ok(text.to_owned()) };
     match (rest, value) {
@@ -63,7 +63,7 @@ pub(crate) fn edited(text: &str, edit: &Edit) -> Result<String, String> {
                         t.insert(name, Item::Value(v));
                     }
                 },
-                None => return Err(format!("`{first}` in the file is no table; mend it first")),
+                None => return Err(tr!(lang, problem.mend_table, name = first)),
             }
         }
         (Some(name), None) => {
@@ -90,17 +90,40 @@ fn keep_decor(old: &mut Value, mut new: Value) {
     *old = new;
 }
 
+/// Why the file could not be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Unread {
+    file: String,
+    /// None when it is too large.
+    why: Option<String>,
+}
+
+impl Unread {
+    pub(crate) fn new(file: &Path, why: &impl ToString) -> Self {
+        Self { file: file.display().to_string(), why: Some(why.to_string()) }
+    }
+
+    /// A sentence that names the file.
+    pub(crate) fn said(&self, lang: Lang) -> String {
+        let Self { file, why } = self;
+        match why {
+            Some(why) => tr!(lang, problem.unreadable, file, why),
+            None => tr!(lang, problem.too_large, file, kib = MAX / 1024),
+        }
+    }
+}
+
 /// What the file says; nothing when there is none.
 ///
 /// # Errors
-/// A sentence that names the file.
-pub(crate) fn load(path: &Path) -> Result<String, String> {
-    let fail = |e: std::io::Error| format!("{}: {e}; the defaults are in force", path.display());
+/// Why not.
+pub(crate) fn load(path: &Path) -> Result<String, Unread> {
+    let fail = |e: std::io::Error| Unread::new(path, &e);
     match std::fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
         Err(e) => return Err(fail(e)),
         Ok(m) if m.len() > MAX => {
-            return Err(format!("{} is larger than {} KiB; the defaults are in force", path.display(), MAX / 1024));
+            return Err(Unread { why: None, ..Unread::new(path, &"") });
         }
         Ok(_) => {}
     }
@@ -112,8 +135,8 @@ pub(crate) fn load(path: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// A sentence: what could not be written, and why.
-pub(crate) fn save(path: &Path, edit: &Edit) -> Result<PathBuf, String> {
-    let fail = |e: std::io::Error| format!("{} cannot be written: {e}", path.display());
+pub(crate) fn save(path: &Path, edit: &Edit, lang: Lang) -> Result<PathBuf, String> {
+    let fail = |e: std::io::Error| tr!(lang, problem.unwritable, file = path.display(), why = e);
     // A link (as people keep their dotfiles) stays one.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().unwrap_or(Path::new("."));
@@ -121,9 +144,9 @@ pub(crate) fn save(path: &Path, edit: &Edit) -> Result<PathBuf, String> {
         use std::os::unix::fs::DirBuilderExt as _;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
     }
-    let text = edited(&load(&target)?, edit)?;
+    let text = edited(&load(&target).map_err(|u| u.said(lang))?, edit, lang)?;
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX {
-        return Err(format!("{} would be larger than {} KiB", path.display(), MAX / 1024));
+        return Err(tr!(lang, problem.would_be_too_large, file = path.display(), kib = MAX / 1024));
     }
     let mut new = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
     new.write_all(text.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(fail)?;

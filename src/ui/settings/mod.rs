@@ -4,10 +4,12 @@ pub(crate) mod file;
 mod read;
 
 use super::keymap::Keymap;
+use super::keys::Words;
 use super::notify::Notify;
 use super::state::rows::SortBy;
 use super::state::views::View;
 use super::state::{Screen, Zone};
+use super::words::{Lang, tr};
 use std::collections::BTreeMap;
 
 pub(crate) use read::{Known, read};
@@ -22,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) keys: Keymap,
     pub(crate) theme: Option<String>,
     pub(crate) zone: Option<Zone>,
+    pub(crate) language: Option<Lang>,
     pub(crate) mouse: Option<bool>,
     pub(crate) title: Option<bool>,
     pub(crate) notify: Notify,
@@ -48,41 +51,27 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
-    pub(crate) values: &'static str,
-    pub(crate) help: &'static str,
+    pub(crate) values: Words,
+    pub(crate) help: Words,
     pub(crate) kind: Kind,
 }
 
-const fn s(name: &'static str, kind: Kind, values: &'static str, help: &'static str) -> Spec {
+const fn s(name: &'static str, kind: Kind, values: Words, help: Words) -> Spec {
     Spec { name, values, help, kind }
 }
 
 /// All of them. The documentation has this table.
 pub(crate) const SETTINGS: &[Spec] = &[
-    s("theme", Kind::Word, "a theme's name", "colours"),
-    s("zone", Kind::Word, "local, utc, relative", "how times are shown at first"),
-    s(
-        "mouse",
-        Kind::Switch,
-        "true, false",
-        "clicks select, the wheel scrolls; the terminal's own selection then needs Shift",
-    ),
-    s("title", Kind::Switch, "true, false", "the terminal's title says how many incidents there are"),
-    s("notify", Kind::Word, "none, bell, osc9, osc777", "told when something new is down"),
-    s("sort.tunnels", Kind::Word, "a column, -column for the other way round", "how the tunnels are sorted at first"),
-    s("columns.SCREEN", Kind::Lists, "names of columns", "which columns a list has, and in which order"),
-    s(
-        "views.NAME",
-        Kind::Word,
-        "SCREEN [sort=COLUMN] FILTER",
-        "a view: :save makes one of the screen, :view goes to it",
-    ),
-    s(
-        "keys.COMMAND",
-        Kind::Lists,
-        "a key, or a list of keys",
-        "the keys of a command or an action, instead of its own",
-    ),
+    s("theme", Kind::Word, |l| tr!(l, setting.theme_values), |l| tr!(l, setting.theme)),
+    s("zone", Kind::Word, |l| tr!(l, setting.zone_values), |l| tr!(l, setting.zone)),
+    s("language", Kind::Word, |l| tr!(l, setting.language_values), |l| tr!(l, setting.language)),
+    s("mouse", Kind::Switch, |l| tr!(l, setting.switch_values), |l| tr!(l, setting.mouse)),
+    s("title", Kind::Switch, |l| tr!(l, setting.switch_values), |l| tr!(l, setting.title)),
+    s("notify", Kind::Word, |l| tr!(l, setting.notify_values), |l| tr!(l, setting.notify)),
+    s("sort.tunnels", Kind::Word, |l| tr!(l, setting.sort_values), |l| tr!(l, setting.sort)),
+    s("columns.SCREEN", Kind::Lists, |l| tr!(l, setting.columns_values), |l| tr!(l, setting.columns)),
+    s("views.NAME", Kind::Word, |l| tr!(l, setting.views_values), |l| tr!(l, setting.views)),
+    s("keys.COMMAND", Kind::Lists, |l| tr!(l, setting.keys_values), |l| tr!(l, setting.keys)),
 ];
 
 /// The setting that a name belongs to: `keys.reconnect` to `keys.COMMAND`.
@@ -114,6 +103,7 @@ impl Settings {
         let mut word = |name: &str, value: Option<String>| out.extend(value.map(|v| (name.to_owned(), v)));
         word("theme", self.theme.clone());
         word("zone", self.zone.map(|z| zone_word(z).to_owned()));
+        word("language", self.language.map(|l| l.word().to_owned()));
         word("mouse", self.mouse.map(|b| b.to_string()));
         word("title", self.title.map(|b| b.to_string()));
         word("notify", (self.notify != Notify::None).then(|| self.notify.word().to_owned()));

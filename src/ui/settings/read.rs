@@ -7,6 +7,7 @@ use crate::ui::state::rows::SortBy;
 use crate::ui::state::views::{View, is_name};
 use crate::ui::state::{Screen, Zone};
 use crate::ui::view;
+use crate::ui::words::{Lang, tr};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -15,6 +16,8 @@ use toml::de::{DeTable, DeValue};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub(crate) themes: Vec<String>,
+    /// The language that problems are told in.
+    pub(crate) lang: Lang,
 }
 
 /// One value and where it stands.
@@ -27,6 +30,7 @@ struct Item<'a> {
 struct Reader<'a> {
     text: &'a str,
     problems: Vec<Problem>,
+    lang: Lang,
 }
 
 impl Reader<'_> {
@@ -43,7 +47,7 @@ impl Reader<'_> {
         if let DeValue::String(s) = item.value {
             return Some(s);
         }
-        self.wrong(&item.name, &item.at, format!("`{}` must be a text in quotes", item.name));
+        self.wrong(&item.name, &item.at, tr!(self.lang, problem.text, name = item.name));
         None
     }
 
@@ -51,7 +55,7 @@ impl Reader<'_> {
         if let DeValue::Boolean(b) = item.value {
             return Some(*b);
         }
-        self.wrong(&item.name, &item.at, format!("`{}` must be true or false, without quotes", item.name));
+        self.wrong(&item.name, &item.at, tr!(self.lang, problem.switch, name = item.name));
         None
     }
 
@@ -61,7 +65,7 @@ impl Reader<'_> {
         let found = choices.iter().find(|(w, _)| *w == text).map(|(_, v)| *v);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(w, _)| *w).collect();
-            self.wrong(&item.name, &item.at, unknown(&item.name, text, &words));
+            self.wrong(&item.name, &item.at, unknown(self.lang, &item.name, text, &words));
         }
         found
     }
@@ -74,7 +78,7 @@ impl Reader<'_> {
             _ => None,
         };
         if texts.is_none() {
-            self.wrong(&item.name, &item.at, format!("`{}` must be a text in quotes, or a list of them", item.name));
+            self.wrong(&item.name, &item.at, tr!(self.lang, problem.list, name = item.name));
         }
         texts
     }
@@ -82,7 +86,7 @@ impl Reader<'_> {
     /// The entries of a table.
     fn entries<'a>(&mut self, item: &Item<'a>) -> Vec<(&'a str, Item<'a>)> {
         let DeValue::Table(table) = item.value else {
-            self.wrong(&item.name, &item.at, format!("`{}` must be a table: [{}]", item.name, item.name));
+            self.wrong(&item.name, &item.at, tr!(self.lang, problem.table, name = item.name));
             return vec![];
         };
         items(table)
@@ -93,33 +97,33 @@ impl Reader<'_> {
 
     fn columns(&mut self, screen: Screen, item: &Item<'_>) -> Option<Vec<String>> {
         let names = self.list(item)?;
-        let known: Vec<String> = view::columns(screen).iter().map(|c| c.name()).collect();
+        let known: Vec<String> = view::columns(screen).iter().map(|c| c.name.to_owned()).collect();
         let words: Vec<&str> = known.iter().map(String::as_str).collect();
         if let Some(odd) = names.iter().find(|n| !known.contains(n)) {
-            self.wrong(&item.name, &item.at, unknown(&item.name, odd, &words));
+            self.wrong(&item.name, &item.at, unknown(self.lang, &item.name, odd, &words));
             return None;
         }
         let twice = names.iter().enumerate().find(|(i, n)| names.iter().take(*i).any(|m| m == *n));
         if let Some((_, n)) = twice {
-            self.wrong(&item.name, &item.at, format!("`{}` has {n} twice; name it once", item.name));
+            self.wrong(&item.name, &item.at, tr!(self.lang, problem.twice, name = item.name, column = n));
             return None;
         }
         if names.is_empty() {
-            self.wrong(
-                &item.name,
-                &item.at,
-                format!("`{}` has no column; name one of {}", item.name, words.join(", ")),
-            );
+            let said = tr!(self.lang, problem.no_column, name = item.name, words = words.join(", "));
+            self.wrong(&item.name, &item.at, said);
             return None;
         }
         Some(names)
     }
 }
 
-fn unknown(name: &str, value: &str, words: &[&str]) -> String {
+fn unknown(lang: Lang, name: &str, value: &str, words: &[&str]) -> String {
     let near = words.iter().map(|w| (strsim::damerau_levenshtein(w, value), w)).min().filter(|(d, _)| *d <= 2);
-    let near = near.map(|(_, w)| format!("did you mean {w}? ")).unwrap_or_default();
-    format!("`{name}` cannot be {value:?}: {near}It is one of {}", words.join(", "))
+    let (value, words) = (format!("{value:?}"), words.join(", "));
+    match near {
+        Some((_, near)) => tr!(lang, problem.unknown_near, name, value, near, words),
+        None => tr!(lang, problem.unknown, name, value, words),
+    }
 }
 
 fn items<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Item<'a>)> {
@@ -137,17 +141,13 @@ fn items<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Item<'a>)> {
 
 /// Reads a file's text. With an error in its TOML nothing of it is used.
 pub(crate) fn read(text: &str, known: &Known) -> (Settings, Vec<Problem>) {
-    let mut r = Reader { text, problems: vec![] };
+    let mut r = Reader { text, problems: vec![], lang: known.lang };
     let mut out = Settings::default();
     let document = match DeTable::parse(text) {
         Ok(d) => d,
         Err(e) => {
             let at = e.span().unwrap_or(0..0);
-            r.wrong(
-                "",
-                &at,
-                format!("this is not TOML ({}); until it is mended nothing of the file is used", e.message()),
-            );
+            r.wrong("", &at, tr!(known.lang, problem.not_toml, why = e.message()));
             return (out, r.problems);
         }
     };
@@ -161,13 +161,14 @@ pub(crate) fn read(text: &str, known: &Known) -> (Settings, Vec<Problem>) {
                 let zones = [("local", Zone::Local), ("utc", Zone::Utc), ("relative", Zone::Relative)];
                 out.zone = r.one_of(&item, &zones);
             }
+            "language" => out.language = r.one_of(&item, &Lang::ALL.map(|l| (l.word(), l))),
             "mouse" => out.mouse = r.switch(&item),
             "title" => out.title = r.switch(&item),
             "notify" => out.notify = r.one_of(&item, &Notify::ALL.map(|n| (n.word(), n))).unwrap_or_default(),
             "sort" => {
                 for (name, entry) in r.entries(&item) {
                     if name != "tunnels" {
-                        r.wrong(&entry.name, &entry.at, unknown("sort", name, &["tunnels"]));
+                        r.wrong(&entry.name, &entry.at, unknown(known.lang, "sort", name, &["tunnels"]));
                         continue;
                     }
                     let forms: Vec<(String, (SortBy, bool))> = SortBy::ALL
@@ -187,18 +188,16 @@ pub(crate) fn read(text: &str, known: &Known) -> (Settings, Vec<Problem>) {
                                 out.columns.insert(screen, names);
                             }
                         }
-                        None => r.wrong(&entry.name, &entry.at, unknown("columns", name, &screens)),
+                        None => r.wrong(&entry.name, &entry.at, unknown(known.lang, "columns", name, &screens)),
                     }
                 }
             }
             "views" => {
                 for (name, entry) in r.entries(&item) {
                     let Some(line) = r.text_of(&entry) else { continue };
-                    match View::parse(line) {
+                    match View::parse(line, known.lang) {
                         Ok(view) if is_name(name) => drop(out.views.insert(name.to_owned(), view)),
-                        Ok(_) => {
-                            r.wrong(&entry.name, &entry.at, "a view's name is at most 32 letters, digits, - and _")
-                        }
+                        Ok(_) => r.wrong(&entry.name, &entry.at, tr!(known.lang, problem.view_name)),
                         Err(why) => r.wrong(&entry.name, &entry.at, why),
                     }
                 }
@@ -207,8 +206,11 @@ pub(crate) fn read(text: &str, known: &Known) -> (Settings, Vec<Problem>) {
             _ => {
                 let tops: Vec<&str> = SETTINGS.iter().map(|s| s.name.split('.').next().unwrap_or(s.name)).collect();
                 let near = tops.iter().map(|t| (strsim::damerau_levenshtein(t, key), t)).min().filter(|(d, _)| *d <= 2);
-                let near = near.map(|(_, t)| format!("; did you mean `{t}`?")).unwrap_or_default();
-                r.wrong(key, &item.at, format!("there is no setting `{key}`{near} (:set lists them)"));
+                let said = match near {
+                    Some((_, near)) => tr!(known.lang, problem.no_setting_near, name = key, near),
+                    None => tr!(known.lang, problem.no_setting, name = key),
+                };
+                r.wrong(key, &item.at, said);
             }
         }
     }
@@ -223,23 +225,26 @@ fn keys(r: &mut Reader<'_>, item: &Item<'_>) -> Keymap {
     for (name, entry) in r.entries(item) {
         let Some(command) = known.iter().find(|n| **n == name) else {
             let near = known.iter().map(|t| (strsim::damerau_levenshtein(t, name), t)).min().filter(|(d, _)| *d <= 2);
-            let near = near.map(|(_, t)| format!("; did you mean `{t}`?")).unwrap_or_default();
-            r.wrong(&entry.name, &entry.at, format!("there is no command `{name}` to give a key to{near}"));
+            let said = match near {
+                Some((_, near)) => tr!(r.lang, problem.no_command_near, name, near),
+                None => tr!(r.lang, problem.no_command, name),
+            };
+            r.wrong(&entry.name, &entry.at, said);
             continue;
         };
         let Some(texts) = r.list(&entry) else { continue };
-        match texts.iter().map(|t| keymap::parse(t)).collect::<Result<Vec<_>, _>>() {
+        match texts.iter().map(|t| keymap::parse(t, r.lang)).collect::<Result<Vec<_>, _>>() {
             Ok(keys) => {
                 wanted.push((*command, keys));
                 places.push((*command, entry));
             }
-            Err(why) => r.wrong(&entry.name, &entry.at, format!("`{}`: {why}", entry.name)),
+            Err(why) => r.wrong(&entry.name, &entry.at, tr!(r.lang, problem.of_key, name = entry.name, why)),
         }
     }
-    let (map, problems) = Keymap::new(&wanted);
+    let (map, problems) = Keymap::new(&wanted, r.lang);
     for (name, why) in problems {
         if let Some((_, entry)) = places.iter().find(|(n, _)| *n == name) {
-            r.wrong(&entry.name, &entry.at, format!("`{}`: {why}", entry.name));
+            r.wrong(&entry.name, &entry.at, tr!(r.lang, problem.of_key, name = entry.name, why));
         }
     }
     map

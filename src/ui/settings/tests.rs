@@ -1,9 +1,10 @@
 use super::file::{Edit, edited, load, save};
 use super::*;
+use crate::ui::words::Lang;
 use std::os::unix::fs::PermissionsExt as _;
 
 fn known() -> Known {
-    Known { themes: ["dark", "light"].map(str::to_owned).to_vec() }
+    Known { themes: ["dark", "light"].map(str::to_owned).to_vec(), ..Known::default() }
 }
 
 fn edit(name: &str, words: &[&str]) -> Edit {
@@ -78,7 +79,7 @@ fn a_file_that_is_not_toml_is_not_used_and_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("console.toml");
     std::fs::write(&file, text).unwrap();
-    let why = save(&file, &edit("zone", &["utc"])).unwrap_err();
+    let why = save(&file, &edit("zone", &["utc"]), Lang::En).unwrap_err();
     assert!(why.contains("mend it first"), "{why}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 }
@@ -86,19 +87,19 @@ fn a_file_that_is_not_toml_is_not_used_and_not_written() {
 #[test]
 fn a_change_leaves_everything_else_as_it_was_even_what_nobody_knows() {
     let text = "# mine\nfuture = { a = 1 } # of a newer version\ntheme = \"dark\" # at night\n\n[keys]\n# worn out\nquit = \"Q\"\n";
-    let text = edited(text, &edit("theme", &["light"])).unwrap();
-    let text = edited(&text, &edit("keys.reconnect", &["C"])).unwrap();
-    let text = edited(&text, &edit("columns.tunnels", &["port", "host"])).unwrap();
+    let text = edited(text, &edit("theme", &["light"]), Lang::En).unwrap();
+    let text = edited(&text, &edit("keys.reconnect", &["C"]), Lang::En).unwrap();
+    let text = edited(&text, &edit("columns.tunnels", &["port", "host"]), Lang::En).unwrap();
     assert_eq!(
         text,
         "# mine\nfuture = { a = 1 } # of a newer version\ntheme = \"light\" # at night\n\n[keys]\n# worn out\nquit = \"Q\"\n\
          reconnect = \"C\"\n\n[columns]\ntunnels = [\"port\", \"host\"]\n"
     );
-    let back = edited(&text, &Edit { name: "keys.reconnect".into(), words: None }).unwrap();
+    let back = edited(&text, &Edit { name: "keys.reconnect".into(), words: None }, Lang::En).unwrap();
     assert!(!back.contains("reconnect") && back.contains("worn out"));
-    assert!(edited("", &edit("mouse", &["perhaps"])).is_err());
-    assert_eq!(edited("", &edit("mouse", &["on"])).unwrap(), "mouse = true\n");
-    assert_eq!(edited("", &edit("keys.pane", &["none"])).unwrap(), "[keys]\npane = []\n");
+    assert!(edited("", &edit("mouse", &["perhaps"]), Lang::En).is_err());
+    assert_eq!(edited("", &edit("mouse", &["on"]), Lang::En).unwrap(), "mouse = true\n");
+    assert_eq!(edited("", &edit("keys.pane", &["none"]), Lang::En).unwrap(), "[keys]\npane = []\n");
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn a_file_is_written_whole_with_its_mode_and_through_a_link() {
     std::fs::write(&real, "zone = \"utc\"\n").unwrap();
     std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink(&real, &link).unwrap();
-    save(&link, &edit("theme", &["light"])).unwrap();
+    save(&link, &edit("theme", &["light"]), Lang::En).unwrap();
     assert!(link.is_symlink());
     assert_eq!(load(&link).unwrap(), "zone = \"utc\"\ntheme = \"light\"\n");
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
@@ -117,7 +118,7 @@ fn a_file_is_written_whole_with_its_mode_and_through_a_link() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     // A folder that is not there is made.
     let deep = dir.path().join("a/b/console.toml");
-    save(&deep, &edit("theme", &["light"])).unwrap();
+    save(&deep, &edit("theme", &["light"]), Lang::En).unwrap();
     assert_eq!(load(&deep).unwrap(), "theme = \"light\"\n");
     assert_eq!(load(&dir.path().join("none.toml")).unwrap(), "");
 }
@@ -136,7 +137,7 @@ fn every_setting_is_found_by_its_name() {
 fn the_documentation_names_every_column() {
     let page = include_str!("../../../docs/console.md");
     for screen in LISTS {
-        let names: Vec<String> = crate::ui::view::columns(screen).iter().map(|c| format!("`{}`", c.name())).collect();
+        let names: Vec<String> = crate::ui::view::columns(screen).iter().map(|c| format!("`{}`", c.name)).collect();
         let line = format!("| {} | {} |", screen.word(), names.join(" "));
         assert!(page.contains(&line), "docs/console.md should say:\n{line}");
     }

@@ -2,6 +2,7 @@
 
 use super::live::{Live, Row};
 use crate::model::{Port, TunnelState};
+use crate::ui::words::{Lang, tr};
 
 /// What a port is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +23,19 @@ impl PortKind {
     pub(crate) const ALL: [Self; 6] =
         [Self::Free, Self::Live, Self::Silent, Self::Reserved, Self::Revoked, Self::Foreign];
 
+    /// The word on the screen.
+    pub(crate) fn name(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Free => tr!(lang, state.port_free),
+            Self::Live => tr!(lang, state.port_live),
+            Self::Silent => tr!(lang, state.port_silent),
+            Self::Reserved => tr!(lang, state.port_reserved),
+            Self::Revoked => tr!(lang, state.port_revoked),
+            Self::Foreign => tr!(lang, state.port_foreign),
+        }
+    }
+
+    /// What files and filters call it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Free => "free",

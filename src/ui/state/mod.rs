@@ -23,6 +23,7 @@ pub(crate) mod views;
 
 use super::caps::Caps;
 use super::theme::Palette;
+use super::words::{Lang, tr};
 use crate::audit::Record;
 use crate::control::protocol::{Action, Identity};
 use crate::model::{Port, Role, Seq, SessionId, Time, VisitorView};
@@ -57,6 +58,7 @@ impl Screen {
     pub(crate) const ALL: [Self; 7] =
         [Self::Triage, Self::Tunnels, Self::Ports, Self::Health, Self::Audit, Self::Sessions, Self::Changes];
 
+    /// What commands, settings and files call it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Triage => "triage",
@@ -69,12 +71,25 @@ impl Screen {
         }
     }
 
-    /// For a row of tabs on eighty columns.
-    pub(crate) fn short(self) -> &'static str {
+    /// The name on the screen.
+    pub(crate) fn name(self, lang: Lang) -> &'static str {
         match self {
-            Self::Sessions => "sess",
-            Self::Changes => "chgs",
-            other => other.word(),
+            Self::Triage => tr!(lang, screen.triage),
+            Self::Tunnels => tr!(lang, screen.tunnels),
+            Self::Ports => tr!(lang, screen.ports),
+            Self::Health => tr!(lang, screen.health),
+            Self::Audit => tr!(lang, screen.audit),
+            Self::Sessions => tr!(lang, screen.sessions),
+            Self::Changes => tr!(lang, screen.changes),
+        }
+    }
+
+    /// For a row of tabs on eighty columns.
+    pub(crate) fn short(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Sessions => tr!(lang, screen.sessions_short),
+            Self::Changes => tr!(lang, screen.changes_short),
+            other => other.name(lang),
         }
     }
 }
@@ -303,6 +318,11 @@ impl State {
         self.write_until.is_some_and(|t| t > self.now)
     }
 
+    /// The language in force.
+    pub(crate) fn lang(&self) -> Lang {
+        self.own.lang
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.who.as_ref().map_or(Role::Viewer, |w| w.role)
     }
@@ -317,10 +337,8 @@ impl State {
     /// Lines that must not be overlooked.
     pub(crate) fn notices(&self) -> Vec<String> {
         let Some(d) = &self.live.daemon else { return vec![] };
-        let failure = d.audit.failure.iter().map(|f| {
-            format!("AUDIT cannot be written: {f}. New logins and grants are refused; tunnels and revoke work")
-        });
-        let found = d.audit.notice.iter().map(|n| format!("audit: {n}"));
+        let failure = d.audit.failure.iter().map(|why| tr!(self.lang(), frame.journal_fails, why));
+        let found = d.audit.notice.iter().map(|notice| tr!(self.lang(), frame.journal_notice, notice));
         failure.chain(found).chain(d.notices.iter().cloned()).collect()
     }
 

@@ -4,6 +4,7 @@ use super::Zone;
 use crate::ui::caps::Depth;
 use crate::ui::settings::{Known, Problem, Settings};
 use crate::ui::theme::{Palette, Themes};
+use crate::ui::words::Lang;
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(crate) struct Own {
     /// The theme where the settings name none.
     pub(crate) first_theme: String,
     pub(crate) first_zone: Zone,
+    /// The language in force.
+    pub(crate) lang: Lang,
+    /// The language where the settings name none.
+    pub(crate) first_lang: Lang,
     /// There is a folder that files can be written to.
     pub(crate) files: bool,
     /// The mouse is ours now, not the terminal's.
@@ -40,6 +45,8 @@ impl Own {
             theme: theme.to_owned(),
             first_theme: theme.to_owned(),
             first_zone: zone,
+            lang: Lang::default(),
+            first_lang: Lang::default(),
             files: false,
             mouse: false,
             depth,
@@ -53,6 +60,6 @@ impl Own {
     }
 
     pub(crate) fn known(&self) -> Known {
-        Known { themes: self.themes.names().map(str::to_owned).collect() }
+        Known { themes: self.themes.names().map(str::to_owned).collect(), lang: self.lang }
     }
 }

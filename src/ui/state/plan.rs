@@ -3,6 +3,7 @@
 use super::dialog::Prompt;
 use super::{Pending, Screen, State};
 use crate::ui::text;
+use crate::ui::words::tr;
 
 /// Columns and lines of the parts of a screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +54,9 @@ impl State {
         if lines.len() > most {
             lines.truncate(most);
             if let Some(last) = lines.last_mut() {
-                const MORE: &str = "… (:messages)";
+                let more = tr!(self.lang(), frame.cut_more);
                 *last =
-                    format!("{}{MORE}", text::cut(last, room.saturating_sub(text::width(MORE))).trim_end_matches('…'));
+                    format!("{}{more}", text::cut(last, room.saturating_sub(text::width(more))).trim_end_matches('…'));
             }
         }
         lines

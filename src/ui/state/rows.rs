@@ -5,6 +5,7 @@ use super::live::{Live, Row};
 use crate::audit::{Actor, Record};
 use crate::model::{SessionView, Time, TunnelState};
 use crate::ui::sentence;
+use crate::ui::words::{Lang, tr};
 use std::borrow::Cow;
 
 /// A tunnel with what else is known of it.
@@ -108,14 +109,14 @@ impl Fields for Record {
         let c = &self.event.context;
         let key = c.fingerprint.as_deref().unwrap_or("");
         let source = c.source.map(|s| s.to_string()).unwrap_or_default();
-        let (user, who) = (c.user.as_deref().unwrap_or(""), sentence::actor(&self.event.actor));
+        let (user, who) = (c.user.as_deref().unwrap_or(""), sentence::actor(Lang::En, &self.event.actor));
         let ids = [c.session.map(|s| s.to_string()), c.visitor.map(|v| v.to_string()), c.via.clone()];
         let ids: Vec<String> = ids.into_iter().flatten().collect();
         format!(
             "{} {} {who} {} {user} {source} {key} {}",
             self.event.name(),
-            sentence::subject(self),
-            sentence::event(self),
+            sentence::subject(Lang::En, self),
+            sentence::event(Lang::En, self),
             ids.join(" ")
         )
     }
@@ -158,17 +159,26 @@ impl SortBy {
         }
     }
 
-    /// The word, which is the column's title too.
-    pub(crate) fn word(self) -> &'static str {
+    /// The word on the screen.
+    pub(crate) fn said(self, lang: Lang) -> &'static str {
         match self {
-            Self::Port => "PORT",
-            Self::State => "STATE",
-            Self::Host => "HOST",
-            Self::Team => "TEAM",
-            Self::Visitors => "VIS",
-            Self::Rate => "↓/s",
-            Self::Bytes => "TOTAL",
-            Self::Since => "SINCE",
+            Self::Port => tr!(lang, sort.port),
+            Self::State => tr!(lang, sort.state),
+            Self::Host => tr!(lang, sort.host),
+            Self::Team => tr!(lang, sort.team),
+            Self::Visitors => tr!(lang, sort.visitors),
+            Self::Rate => tr!(lang, sort.rate),
+            Self::Bytes => tr!(lang, sort.bytes),
+            Self::Since => tr!(lang, sort.since),
+        }
+    }
+
+    /// The column it is seen in.
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Self::Rate => "out",
+            Self::Bytes => "total",
+            other => other.name(),
         }
     }
 }
@@ -226,16 +236,29 @@ impl SessionSort {
         Self::ALL.get(at + 1).copied().unwrap_or_default()
     }
 
-    /// The word, which is the column's title too.
-    pub(crate) fn word(self) -> &'static str {
+    /// The word on the screen.
+    pub(crate) fn said(self, lang: Lang) -> &'static str {
         match self {
-            Self::Since => "SINCE",
-            Self::Name => "NAME",
-            Self::Team => "TEAM/ROLE",
-            Self::Source => "SOURCE",
-            Self::Rtt => "RTT",
-            Self::In => "IN",
-            Self::Out => "OUT",
+            Self::Since => tr!(lang, sort.since),
+            Self::Name => tr!(lang, sort.name),
+            Self::Team => tr!(lang, sort.team_or_role),
+            Self::Source => tr!(lang, sort.source),
+            Self::Rtt => tr!(lang, sort.rtt),
+            Self::In => tr!(lang, sort.in_bytes),
+            Self::Out => tr!(lang, sort.out_bytes),
+        }
+    }
+
+    /// The column it is seen in.
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Self::Since => "since",
+            Self::Name => "name",
+            Self::Team => "team-role",
+            Self::Source => "source",
+            Self::Rtt => "rtt",
+            Self::In => "in",
+            Self::Out => "out",
         }
     }
 }

@@ -5,6 +5,7 @@ use super::nav::Nav;
 use crate::audit::{About, AuditQuery, Record};
 use crate::control::howto::{Format, HowTo};
 use crate::model::{HostName, Port, Seq, Time, VisitorId};
+use crate::ui::words::{Lang, tr};
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,14 +33,26 @@ impl Tab {
     pub(crate) const ALL: [Self; 6] =
         [Self::Overview, Self::Visitors, Self::Health, Self::Auth, Self::Audit, Self::Fix];
 
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn name(self, lang: Lang) -> &'static str {
         match self {
-            Self::Overview => "overview",
-            Self::Visitors => "visitors",
-            Self::Health => "health",
-            Self::Auth => "auth",
-            Self::Audit => "audit",
-            Self::Fix => "fix",
+            Self::Overview => tr!(lang, screen.tab_overview),
+            Self::Visitors => tr!(lang, screen.tab_visitors),
+            Self::Health => tr!(lang, screen.tab_health),
+            Self::Auth => tr!(lang, screen.tab_auth),
+            Self::Audit => tr!(lang, screen.tab_audit),
+            Self::Fix => tr!(lang, screen.tab_fix),
+        }
+    }
+
+    /// For where there is little room.
+    pub(crate) fn short(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Overview => tr!(lang, screen.tab_overview_short),
+            Self::Visitors => tr!(lang, screen.tab_visitors_short),
+            Self::Health => tr!(lang, screen.tab_health_short),
+            Self::Auth => tr!(lang, screen.tab_auth_short),
+            Self::Audit => tr!(lang, screen.tab_audit_short),
+            Self::Fix => tr!(lang, screen.tab_fix_short),
         }
     }
 

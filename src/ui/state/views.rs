@@ -2,6 +2,7 @@
 
 use super::Screen;
 use super::rows::SortBy;
+use crate::ui::words::{Lang, tr};
 
 /// One of them. The settings have it as a line: `tunnels sort=-rate state!=up team=pay`.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,12 +18,12 @@ impl View {
     ///
     /// # Errors
     /// A sentence that says what was expected.
-    pub(crate) fn parse(line: &str) -> Result<Self, String> {
+    pub(crate) fn parse(line: &str, lang: Lang) -> Result<Self, String> {
         let (first, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
         let words: Vec<&str> = Screen::ALL.iter().map(|s| s.word()).collect();
         let screen = Screen::ALL.into_iter().find(|s| s.word() == first);
         let screen = screen
-            .ok_or_else(|| format!("a view begins with a screen, and {first:?} is none of {}", words.join(", ")))?;
+            .ok_or_else(|| tr!(lang, problem.view_screen, word = format!("{first:?}"), words = words.join(", ")))?;
         let (word, after) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
         let Some(by) = word.strip_prefix("sort=") else {
             return Ok(Self { screen, sort: None, filter: rest.trim().to_owned() });
@@ -30,7 +31,8 @@ impl View {
         let (name, reverse) = by.strip_prefix('-').map_or((by, false), |name| (name, true));
         let names: Vec<&str> = SortBy::ALL.iter().map(|s| s.name()).collect();
         let by = SortBy::ALL.into_iter().find(|s| s.name() == name);
-        let by = by.ok_or_else(|| format!("tunnels are not sorted by {name:?}, but by one of {}", names.join(", ")))?;
+        let by =
+            by.ok_or_else(|| tr!(lang, problem.view_sort, word = format!("{name:?}"), words = names.join(", ")))?;
         Ok(Self { screen, sort: Some((by, reverse)), filter: after.trim().to_owned() })
     }
 
@@ -61,11 +63,14 @@ mod tests {
             "triage",
             "changes area=health",
         ] {
-            assert_eq!(View::parse(line).unwrap().line(), line);
+            assert_eq!(View::parse(line, Lang::En).unwrap().line(), line);
         }
-        assert_eq!(View::parse("  health   failing ").unwrap().line(), "health failing");
-        assert!(View::parse("").is_err() && View::parse("nowhere x").unwrap_err().contains("none of triage"));
-        assert!(View::parse("tunnels sort=colour").unwrap_err().contains("by one of port"));
+        assert_eq!(View::parse("  health   failing ", Lang::En).unwrap().line(), "health failing");
+        assert!(
+            View::parse("", Lang::En).is_err()
+                && View::parse("nowhere x", Lang::En).unwrap_err().contains("none of triage")
+        );
+        assert!(View::parse("tunnels sort=colour", Lang::En).unwrap_err().contains("by one of port"));
     }
 
     #[test]

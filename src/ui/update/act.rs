@@ -365,7 +365,10 @@ pub(super) fn of_reservation(spec: &'static ActionSpec, r: &crate::model::Reserv
 fn clash(state: &State, port: Port) -> Option<String> {
     let (last, count) = state.live.clash(port)?;
     let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-    Some(format!("{} asked for it {times} and was refused", crate::ui::sentence::actor(&last.event.actor)))
+    Some(format!(
+        "{} asked for it {times} and was refused",
+        crate::ui::sentence::actor(state.lang(), &last.event.actor)
+    ))
 }
 
 pub(super) fn of_lease(state: &State, spec: &'static ActionSpec, row: &Row) -> Ask {

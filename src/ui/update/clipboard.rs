@@ -3,17 +3,21 @@
 use super::{Effect, journal, say, tabs};
 use crate::ui::state::{Screen, State, Tone};
 use crate::ui::text;
+use crate::ui::words::tr;
 
 pub(super) fn copy(state: &mut State, text: Option<String>, out: &mut Vec<Effect>) {
     match text {
         Some(text) => {
             let lines = text.trim_end().lines().count();
-            let more = if lines > 1 { format!(" (and {} more lines)", lines - 1) } else { String::new() };
-            let shown = text::cut(text.lines().next().unwrap_or_default(), 60) + &more;
-            say(state, Tone::Info, format!("copied: {shown}"));
+            let first = text::cut(text.lines().next().unwrap_or_default(), 60);
+            let said = match lines.saturating_sub(1) {
+                0 => tr!(state.lang(), export.copied, text = first),
+                n => tr!(state.lang(), export.copied_more, text = first, n),
+            };
+            say(state, Tone::Info, said);
             out.push(Effect::Copy(text));
         }
-        None => say(state, Tone::Info, "nothing to copy here"),
+        None => say(state, Tone::Info, tr!(state.lang(), export.nothing)),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::ui::state::filter::Fields;
 use crate::ui::state::grid::PortKind;
 use crate::ui::state::rows::TunnelRow;
 use crate::ui::state::{Screen, State, Tone};
+use crate::ui::text;
+use crate::ui::words::tr;
 use serde::Serialize;
 
 /// How it is written.
@@ -33,11 +35,7 @@ pub(super) fn export(state: &mut State, file: Option<&str>, out: &mut Vec<Effect
     let (name, form) = match named {
         Some((name, Some(form))) => (name, form),
         Some((name, None)) => {
-            return say(
-                state,
-                Tone::Bad,
-                format!("{name} is neither .json nor .csv: name the file so that it is known what to write"),
-            );
+            return say(state, Tone::Bad, tr!(state.lang(), export.form, file = name));
         }
         None => {
             let at = state.now.format("%Y%m%dT%H%M%SZ");
@@ -49,7 +47,7 @@ pub(super) fn export(state: &mut State, file: Option<&str>, out: &mut Vec<Effect
         Form::Csv => csv(state),
     };
     if rows == 0 {
-        return say(state, Tone::Info, "there is no row to export");
+        return say(state, Tone::Info, tr!(state.lang(), export.no_row));
     }
     if state.own.files {
         out.push(Effect::Export { name, text, rows });
@@ -70,8 +68,8 @@ fn form(file: &str) -> Option<Form> {
 /// What came of it.
 pub(crate) fn exported(state: &mut State, rows: usize, result: Result<String, String>) {
     match result {
-        Ok(file) => say(state, Tone::Ok, format!("{rows} rows written to {file}")),
-        Err(why) => say(state, Tone::Bad, format!("nothing written: {why}")),
+        Ok(file) => say(state, Tone::Ok, tr!(state.lang(), export.written, n = rows, file)),
+        Err(why) => say(state, Tone::Bad, tr!(state.lang(), export.not_written, why)),
     }
 }
 
@@ -82,18 +80,15 @@ const CLIPBOARD: usize = 74_000;
 pub(super) fn offered(state: &mut State, key: Key, out: &mut Vec<Effect>) {
     match answer(key) {
         Some(true) => {
-            let Some(Dialog::Offer { rows, text }) = state.dialog.take() else { return };
-            if text.len() > CLIPBOARD {
+            let Some(Dialog::Offer { rows, text: file }) = state.dialog.take() else { return };
+            if file.len() > CLIPBOARD {
                 let verb = state.screen.word();
-                let said = format!(
-                    "{rows} rows are too much for the clipboard of a terminal ({} of {}); filter them, or run: ssh YOU@BASTION {verb} --json > FILE",
-                    crate::ui::text::bytes(text.len() as u64),
-                    crate::ui::text::bytes(CLIPBOARD as u64)
-                );
+                let (bytes, room) = (text::bytes(file.len() as u64), text::bytes(CLIPBOARD as u64));
+                let said = tr!(state.lang(), export.too_much, n = rows, bytes, room, verb);
                 return say(state, Tone::Bad, said);
             }
-            say(state, Tone::Info, format!("copied: {rows} rows as they would stand in the file"));
-            out.push(Effect::Copy(text));
+            say(state, Tone::Info, tr!(state.lang(), export.copied_rows, n = rows));
+            out.push(Effect::Copy(file));
         }
         Some(false) => state.dialog = None,
         None => {}
@@ -165,7 +160,7 @@ fn csv(state: &State) -> (usize, String) {
         Screen::Audit | Screen::Changes => {
             let field = |r: &crate::audit::Record, n: &str| match n {
                 "at" => Some(r.at.to_rfc3339()),
-                "said" => Some(crate::ui::sentence::event(r)),
+                "said" => Some(crate::ui::sentence::event(crate::ui::Lang::En, r)),
                 n => r.field(n),
             };
             let records: Vec<_> = match state.screen {
@@ -229,7 +224,7 @@ mod tests {
     use crate::ui::fixtures::*;
     use crate::ui::link::LinkEvent;
 
-    fn text(effects: &[Effect]) -> &str {
+    fn file(effects: &[Effect]) -> &str {
         let [Effect::Export { text, .. }] = effects else { panic!("{effects:?}") };
         text
     }
@@ -258,10 +253,10 @@ mod tests {
         s.own.files = true;
         keys(&mut s, "/team=pay\r");
         let effects = keys(&mut s, ":export pay.json\r");
-        let rows: Vec<crate::model::TunnelView> = serde_json::from_str(text(&effects)).unwrap();
+        let rows: Vec<crate::model::TunnelView> = serde_json::from_str(file(&effects)).unwrap();
         assert_eq!(rows.len(), 4);
         let effects = keys(&mut s, ":export pay.csv\r");
-        let written = text(&effects);
+        let written = file(&effects);
         assert!(written.starts_with("port,host,team,service,state,health"), "{written}");
         assert_eq!(written.lines().count(), 5);
         assert!(written.contains("20103,결제-서버,pay,ssh,up,passing"), "{written}");
@@ -272,7 +267,7 @@ mod tests {
         for screen in ["3", "4", "5", "6"] {
             keys(&mut s, screen);
             for end in ["json", "csv"] {
-                assert!(text(&keys(&mut s, &format!(":export x.{end}\r"))).lines().count() > 2, "{screen} {end}");
+                assert!(file(&keys(&mut s, &format!(":export x.{end}\r"))).lines().count() > 2, "{screen} {end}");
             }
         }
         assert!(keys(&mut s, ":export x.txt\r").is_empty());
@@ -284,7 +279,7 @@ mod tests {
         let mut s = home((80, 24), incidents());
         s.own.files = true;
         let effects = keys(&mut s, ":export x.csv\r");
-        assert!(text(&effects).contains("fell silent within 12 s"), "{}", text(&effects));
+        assert!(file(&effects).contains("fell silent within 12 s"), "{}", file(&effects));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::model::{Incident, Severity};
 use crate::ui::link::LinkEvent;
 use crate::ui::notify::Notify;
 use crate::ui::state::{Link, Pending, State, Tone};
+use crate::ui::words::{cause, tr};
 use std::collections::HashSet;
 
 /// Takes it in.
@@ -69,7 +70,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 _ => None,
             });
             if let Some(action) = action {
-                let text = format!("{}  ? connection lost, outcome unknown: look in the audit", ran(&action));
+                let text = tr!(state.lang(), link.outcome_unknown, command = ran(&action));
                 say(state, Tone::Bad, text);
             }
             bulk::lost(state);
@@ -103,9 +104,12 @@ fn tell(state: &mut State, known: Option<HashSet<String>>, out: &mut Vec<Effect>
     let new: Vec<&Incident> = state.live.incidents().iter().filter(new).collect();
     match new.as_slice() {
         [] => {}
-        [one] => out.push(Effect::Tell(format!("{}: {}", one.what, one.likely))),
         [one, more @ ..] => {
-            out.push(Effect::Tell(format!("{}: {}, and {} more incidents", one.what, one.likely, more.len())));
+            let (what, likely) = (&one.what, cause::likely(state.lang(), one));
+            out.push(Effect::Tell(match more.len() {
+                0 => tr!(state.lang(), link.incident, what, likely),
+                n => tr!(state.lang(), link.incidents_more, what, likely, n),
+            }));
         }
     }
 }
@@ -119,7 +123,7 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
         (Pending::Hunt(number), result) => journal::found(state, number, result, out),
         (Pending::Rehearse(of), result) => rehearse::told(state, of, result),
         (Pending::Chain, result) => journal::chained(state, result, out),
-        (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, format!("audit: {e}")),
+        (Pending::Older | Pending::Missed, Err(e)) => say(state, Tone::Bad, tr!(state.lang(), link.audit, why = e)),
         (Pending::Older, Ok(Reply::Records { records, more })) => {
             state.live.beginning = !more;
             state.live.add_events(records);
@@ -134,26 +138,32 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
         (Pending::Action { action: Action::WriteMode { on }, .. }, Ok(_)) => {
             if on {
                 state.write_until = Some(state.write_end());
-                say(state, Tone::Ok, "write mode for ten minutes; W leaves it");
+                say(state, Tone::Ok, tr!(state.lang(), link.write_on));
             }
         }
         (Pending::Action { action, .. }, Ok(Reply::Done(o))) => {
             let tone = if o.ok { Tone::Ok } else { Tone::Bad };
             state.acts.end(state.now, action.clone(), Ok(&o));
-            say(state, tone, format!("{}  seq {}: {}", ran(&action), o.seq, o.summary));
+            say(
+                state,
+                tone,
+                tr!(state.lang(), link.done_seq, command = ran(&action), seq = o.seq, summary = o.summary),
+            );
         }
-        (Pending::Action { action, .. }, Ok(_)) => say(state, Tone::Info, format!("{}  done", ran(&action))),
+        (Pending::Action { action, .. }, Ok(_)) => {
+            say(state, Tone::Info, tr!(state.lang(), link.done, command = ran(&action)))
+        }
         (Pending::Action { action, .. }, Err(e)) => {
-            say(state, Tone::Bad, format!("{}  refused: {e}", ran(&action)));
+            say(state, Tone::Bad, tr!(state.lang(), link.refused, command = ran(&action), why = e));
             if !matches!(action, Action::WriteMode { .. }) {
-                state.acts.end(state.now, action, Err(format!("refused: {e}")));
+                state.acts.end(state.now, action, Err(tr!(state.lang(), link.outcome_refused, why = e)));
             }
         }
         (Pending::Visitors(port), Ok(Reply::Visitors { mut visitors })) => {
             visitors.sort_by_key(|v| (!v.holding, std::cmp::Reverse(v.buffered), v.id));
             state.visitors = Some((port, state.now, visitors));
         }
-        (Pending::Visitors(_), Err(e)) => say(state, Tone::Bad, format!("visitors: {e}")),
+        (Pending::Visitors(_), Err(e)) => say(state, Tone::Bad, tr!(state.lang(), link.visitors, why = e)),
         (Pending::Older | Pending::Missed | Pending::Visitors(_), Ok(_)) => {}
     }
 }

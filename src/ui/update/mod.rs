@@ -29,6 +29,7 @@ use super::state::nav::Step;
 use super::state::spots::Spot;
 use super::state::tabs::Tab;
 use super::state::{Message, Pending, Screen, State, Tone, Zone};
+use super::words::tr;
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, Request};
 use crate::model::Time;
@@ -208,7 +209,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             tabs::fill(state, out);
         }
         Cmd::Filter if state.screen == Screen::Ports => {
-            say(state, Tone::Info, "the grid shows every port; filter the tunnels (2) instead");
+            say(state, Tone::Info, tr!(state.lang(), ports.no_filter));
         }
         Cmd::Filter => {
             let before = state.filter().map(|f| f.text.clone()).unwrap_or_default();
@@ -223,8 +224,8 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Sort if state.screen == Screen::Sessions => {
             state.session_sort.0 = state.session_sort.0.next();
             state.resort();
-            let by = state.session_sort.0.word().to_lowercase();
-            say(state, Tone::Info, format!("sorted by {by}, S turns it round"));
+            let by = state.session_sort.0.said(state.lang());
+            say(state, Tone::Info, tr!(state.lang(), sort.sorted, by));
         }
         Cmd::Reverse if state.screen == Screen::Sessions => {
             state.session_sort.1 = !state.session_sort.1;
@@ -233,13 +234,8 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Sort => {
             state.sort.0 = state.sort.0.next();
             state.resort();
-            say(
-                state,
-                Tone::Info,
-                format!("sorted by {:?}, S turns it round", state.sort.0)
-                    .to_lowercase()
-                    .replace(", s turns", ", S turns"),
-            );
+            let by = state.sort.0.said(state.lang());
+            say(state, Tone::Info, tr!(state.lang(), sort.sorted, by));
         }
         Cmd::Reverse => {
             state.sort.1 = !state.sort.1;
@@ -384,7 +380,7 @@ fn next_free(state: &mut State) {
     let after = ports().skip_while(|p| Some(*p) != state.port_cursor).skip(1).find(free);
     match after.or_else(|| ports().find(free)) {
         Some(p) => state.port_cursor = Some(p),
-        None => say(state, Tone::Bad, "no port is free in any range"),
+        None => say(state, Tone::Bad, tr!(state.lang(), ports.none_is_free)),
     }
 }
 

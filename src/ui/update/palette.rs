@@ -6,6 +6,7 @@ use crate::ui::fuzzy;
 use crate::ui::keys::COMMANDS;
 use crate::ui::state::dialog::Dialog;
 use crate::ui::state::{Screen, State, Tone, Zone};
+use crate::ui::words::{Lang, tr};
 
 /// Runs a command.
 pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
@@ -27,7 +28,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         },
         ("export", []) => export::export(state, None, out),
         ("export", [file]) => export::export(state, Some(file), out),
-        ("export", _) => say(state, Tone::Bad, "usage: :export FILE.json or FILE.csv, without spaces"),
+        ("export", _) => say(state, Tone::Bad, tr!(state.lang(), export.usage)),
         ("mouse", []) => settings::mouse(state, !state.own.mouse, out),
         ("mouse", ["on"]) => settings::mouse(state, true, out),
         ("mouse", ["off"]) => settings::mouse(state, false, out),
@@ -38,6 +39,11 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("view", [name]) => views::recall(state, name),
         ("view", _) => say(state, Tone::Bad, "usage: :view NAME"),
         ("set", words) => settings::set(state, words, out),
+        ("lang", [code]) if Lang::parse(code).is_some() => {
+            state.own.lang = Lang::parse(code).unwrap_or_default();
+            say(state, Tone::Info, tr!(state.lang(), setting.language_now, language = code));
+        }
+        ("lang", _) => say(state, Tone::Bad, tr!(state.lang(), command.lang_usage)),
         ("messages", []) => state.dialog = Some(Dialog::Messages { scroll: 0 }),
         ("theme", [name]) if state.own.themes.names().any(|n| n == *name) => {
             state.own.theme = (*name).to_owned();
@@ -85,6 +91,7 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         ["set", name, ..] => settings::values(state, name),
         ["save" | "view"] => views::names(state),
         ["mouse"] => ["on", "off"].map(str::to_owned).to_vec(),
+        ["lang"] => Lang::ALL.map(|l| l.word().to_owned()).to_vec(),
         ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
         ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),
         ["cut"] => state.visitors.iter().flat_map(|(_, _, all)| all).map(|v| v.id.to_string()).collect(),

@@ -1,27 +1,25 @@
 //! Settings: read, changed by `:set`, and what each of them does when it changes.
 
 use super::{Effect, say};
-use crate::ui::settings::file::{Edit, edited};
+use crate::ui::settings::file::{Edit, Unread, edited};
 use crate::ui::settings::{self, Problem, Settings, read, spec};
 use crate::ui::state::dialog::Dialog;
 use crate::ui::state::{State, Tone};
 use crate::ui::theme::Themes;
+use crate::ui::words::{Lang, tr};
 
 /// The file was read, at the start or because it has changed.
-pub(crate) fn loaded(state: &mut State, text: Result<String, String>) -> Vec<Effect> {
+pub(crate) fn loaded(state: &mut State, text: Result<String, Unread>) -> Vec<Effect> {
     let mut out = vec![];
     match text {
-        Err(why) => say(state, Tone::Bad, format!("settings: {why}")),
+        Err(why) => say(state, Tone::Bad, tr!(state.lang(), setting.unread, why = why.said(state.lang()))),
         Ok(text) if text == state.own.text => {}
         Ok(text) => {
-            let (set, problems) = read(&text, &state.own.known());
+            let (set, problems) = read_for(state, &text);
             state.own.text = text;
             if let Some(first) = problems.first() {
-                let more = match problems.len() {
-                    1 => String::new(),
-                    n => format!(" ({} more: :set)", n - 1),
-                };
-                let said = format!("{}{more}", at(state, first));
+                let (first, n) = (at(state, first), problems.len() - 1);
+                let said = if n == 0 { first } else { tr!(state.lang(), setting.problem_more, problem = first, n) };
                 say(state, Tone::Bad, said);
             }
             state.own.problems = problems;
@@ -33,7 +31,19 @@ pub(crate) fn loaded(state: &mut State, text: Result<String, String>) -> Vec<Eff
 
 /// A problem with its place.
 pub(crate) fn at(state: &State, p: &Problem) -> String {
-    format!("{} line {}: {}", state.own.file.as_deref().unwrap_or("settings"), p.line, p.what)
+    let l = state.lang();
+    let file = state.own.file.as_deref().unwrap_or(tr!(l, setting.file));
+    tr!(l, setting.problem, file, line = p.line, what = p.what)
+}
+
+/// Reads settings, and tells what is wrong in the language that they ask for.
+fn read_for(state: &State, text: &str) -> (Settings, Vec<Problem>) {
+    let known = state.own.known();
+    let (set, problems) = read(text, &known);
+    match set.language {
+        Some(lang) if lang != known.lang && !problems.is_empty() => read(text, &settings::Known { lang, ..known }),
+        _ => (set, problems),
+    }
 }
 
 /// Puts settings in force: what is not another than before stays as the session has it.
@@ -45,6 +55,9 @@ fn apply(state: &mut State, new: Settings, out: &mut Vec<Effect>) {
     }
     if new.zone != old.zone {
         state.zone = new.zone.unwrap_or(state.own.first_zone);
+    }
+    if new.language != old.language {
+        state.own.lang = new.language.unwrap_or(state.own.first_lang);
     }
     if new.sort != old.sort {
         state.sort = new.sort.unwrap_or_default();
@@ -59,11 +72,7 @@ fn apply(state: &mut State, new: Settings, out: &mut Vec<Effect>) {
 pub(super) fn mouse(state: &mut State, on: bool, out: &mut Vec<Effect>) {
     if state.own.mouse != on {
         state.own.mouse = on;
-        let said = if on {
-            "the mouse selects and scrolls; with Shift the terminal selects text"
-        } else {
-            "the mouse is the terminal's again"
-        };
+        let said = if on { tr!(state.lang(), setting.mouse_on) } else { tr!(state.lang(), setting.mouse_off) };
         say(state, Tone::Info, said);
         out.push(Effect::Mouse(on));
     }
@@ -76,12 +85,13 @@ pub(super) fn set(state: &mut State, words: &[&str], out: &mut Vec<Effect>) {
         return;
     };
     let Some(spec) = spec(name) else {
-        return say(state, Tone::Bad, format!("there is no setting {name} (:set lists them)"));
+        return say(state, Tone::Bad, tr!(state.lang(), problem.no_setting, name));
     };
     if values.is_empty() {
         let own = state.own.set.own().into_iter().find(|(n, _)| n == name).map(|(_, v)| v);
-        let value = own.unwrap_or_else(|| "default".into());
-        return say(state, Tone::Info, format!("{name} is {value}; :set {name} {}", spec.values));
+        let l = state.lang();
+        let value = own.unwrap_or_else(|| tr!(l, setting.default).into());
+        return say(state, Tone::Info, tr!(l, setting.is, name, value, values = (spec.values)(l)));
     }
     let words = (*values != ["default"]).then(|| values.iter().map(|w| w.trim_end_matches(',').to_owned()).collect());
     let edit = Edit { name: (*name).to_owned(), words };
@@ -90,13 +100,13 @@ pub(super) fn set(state: &mut State, words: &[&str], out: &mut Vec<Effect>) {
 
 /// Changes one value, for this console at once, and in the file.
 pub(crate) fn change(state: &mut State, edit: Edit, out: &mut Vec<Effect>) {
-    let text = match edited(&state.own.text, &edit) {
+    let text = match edited(&state.own.text, &edit, state.lang()) {
         Ok(text) => text,
-        Err(why) => return say(state, Tone::Bad, format!("nothing set: {why}")),
+        Err(why) => return say(state, Tone::Bad, tr!(state.lang(), setting.nothing_set, why)),
     };
     let (set, problems) = read(&text, &state.own.known());
     if let Some(p) = problems.iter().find(|p| p.name == edit.name) {
-        return say(state, Tone::Bad, format!("nothing set: {}", p.what));
+        return say(state, Tone::Bad, tr!(state.lang(), setting.nothing_set, why = p.what));
     }
     state.own.text = text;
     state.own.problems = problems;
@@ -104,8 +114,8 @@ pub(crate) fn change(state: &mut State, edit: Edit, out: &mut Vec<Effect>) {
     if state.own.file.is_some() {
         out.push(Effect::Save(edit));
     } else {
-        let value = edit.words.map_or_else(|| "default".into(), |w| w.join(" "));
-        say(state, Tone::Info, format!("{} is {value} in this console; it keeps no settings file", edit.name));
+        let value = value_of(state, &edit);
+        say(state, Tone::Info, tr!(state.lang(), setting.is_here, name = edit.name, value));
     }
 }
 
@@ -113,12 +123,15 @@ pub(crate) fn change(state: &mut State, edit: Edit, out: &mut Vec<Effect>) {
 pub(crate) fn saved(state: &mut State, edit: &Edit, result: Result<(), String>) {
     match result {
         Ok(()) => {
-            let value = edit.words.as_ref().map_or_else(|| "default".to_owned(), |w| w.join(" "));
-            let file = state.own.file.clone().unwrap_or_default();
-            say(state, Tone::Ok, format!("{} is {value}, kept in {file}", edit.name));
+            let (value, file) = (value_of(state, edit), state.own.file.clone().unwrap_or_default());
+            say(state, Tone::Ok, tr!(state.lang(), setting.is_kept, name = edit.name, value, file));
         }
-        Err(why) => say(state, Tone::Bad, format!("{} is set for this console only: {why}", edit.name)),
+        Err(why) => say(state, Tone::Bad, tr!(state.lang(), setting.not_saved, name = edit.name, why)),
     }
+}
+
+fn value_of(state: &State, edit: &Edit) -> String {
+    edit.words.as_ref().map_or_else(|| tr!(state.lang(), setting.default).to_owned(), |w| w.join(" "))
 }
 
 /// Names for `:set`, to complete from.
@@ -146,6 +159,7 @@ pub(super) fn values(state: &State, name: &str) -> Vec<String> {
     let mut all = match name.split_once('.') {
         None if name == "theme" => state.own.themes.names().map(str::to_owned).collect(),
         None if name == "zone" => words(&["local", "utc", "relative"]),
+        None if name == "language" => words(&Lang::ALL.map(Lang::word)),
         None if name == "notify" => words(&crate::ui::notify::Notify::ALL.map(crate::ui::notify::Notify::word)),
         None if matches!(name, "mouse" | "title") => words(&["true", "false"]),
         Some(("sort", _)) => {
@@ -154,7 +168,7 @@ pub(super) fn values(state: &State, name: &str) -> Vec<String> {
         }
         Some(("columns", screen)) => {
             let screen = settings::LISTS.into_iter().find(|s| s.word() == screen);
-            screen.map(|s| crate::ui::view::columns(s).iter().map(|c| c.name()).collect()).unwrap_or_default()
+            screen.map(|s| crate::ui::view::columns(s).iter().map(|c| c.name.to_owned()).collect()).unwrap_or_default()
         }
         _ => vec![],
     };
@@ -167,7 +181,7 @@ pub(crate) fn themes(state: &mut State, themes: Themes, problems: &[String]) {
     state.own.themes = themes;
     state.palette = state.own.palette();
     if let Some(first) = problems.first() {
-        say(state, Tone::Bad, format!("{first} (what it was before is no longer there; others stay)"));
+        say(state, Tone::Bad, tr!(state.lang(), setting.theme_gone, why = first));
     }
 }
 

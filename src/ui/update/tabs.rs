@@ -6,6 +6,7 @@ use crate::control::protocol::{ApiError, Reply, Request};
 use crate::model::{BlockTarget, HostName, Port};
 use crate::ui::state::tabs::{History, Tab};
 use crate::ui::state::{Screen, State};
+use crate::ui::words::tr;
 
 /// Whether a detail with its tabs is on the screen.
 pub(super) fn shown(state: &State) -> bool {
@@ -100,6 +101,7 @@ pub(super) fn history(
     result: Result<Reply, ApiError>,
     out: &mut Vec<Effect>,
 ) {
+    let lang = state.lang();
     let Some(history) = state.tabs.history.as_mut().filter(|h| h.port == port && h.tab == tab) else {
         // Another was opened meanwhile, and waited for this to be over.
         return older(state, out);
@@ -111,7 +113,7 @@ pub(super) fn history(
             }
         }
         Ok(_) => {}
-        Err(e) => history.problem = Some(format!("the journal was not read: {e}")),
+        Err(e) => history.problem = Some(tr!(lang, detail.not_read, why = e)),
     }
 }
 

@@ -4,11 +4,12 @@ use super::{Effect, go, say, settings};
 use crate::ui::settings::file::Edit;
 use crate::ui::state::views::{View, is_name};
 use crate::ui::state::{Screen, State, Tone};
+use crate::ui::words::tr;
 
 /// Keeps what is on the screen under this name.
 pub(super) fn save(state: &mut State, name: &str, out: &mut Vec<Effect>) {
     if !is_name(name) {
-        return say(state, Tone::Bad, "a view's name is at most 32 letters, digits, - and _");
+        return say(state, Tone::Bad, tr!(state.lang(), problem.view_name));
     }
     let filter = state.filter().map(|f| f.text.clone()).unwrap_or_default();
     let sort = (state.screen == Screen::Tunnels).then_some(state.sort);

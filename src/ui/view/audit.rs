@@ -7,16 +7,17 @@ use super::table::{self, Column, Rows, col, num};
 use crate::audit::{Outcome, Record};
 use crate::ui::state::Pending;
 use crate::ui::state::journal::Phase;
+use crate::ui::words::tr;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
 
 pub(super) const COLUMNS: [Column; 6] = [
-    col("TIME", 12, 12, 0),
-    num("SEQ", 6, 6),
-    col("WHO", 9, 16, 1),
-    col("ON WHAT", 12, 26, 2),
-    col("SOURCE", 15, 22, 3),
-    col("EVENT", 24, 400, 0),
+    col("time", |l| tr!(l, column.time), 12, 12, 0),
+    num("seq", |l| tr!(l, column.seq), 6, 6),
+    col("who", |l| tr!(l, column.who), 9, 16, 1),
+    col("on-what", |l| tr!(l, column.on_what), 12, 26, 2),
+    col("source", |l| tr!(l, column.source), 15, 22, 3),
+    col("event", |l| tr!(l, column.event), 24, 400, 0),
 ];
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
@@ -49,10 +50,10 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         vec![
             (c.time(r.at), c.pal.dim),
             (r.seq.to_string(), c.pal.dim),
-            (sentence::actor(&r.event.actor), style),
-            (sentence::subject(r), c.pal.text),
+            (sentence::actor(c.lang(), &r.event.actor), style),
+            (sentence::subject(c.lang(), r), c.pal.text),
             (source, c.pal.dim),
-            (format!("{mark}{}", sentence::event(r)), style),
+            (format!("{mark}{}", sentence::event(c.lang(), r)), style),
         ]
     });
     if rows.len == 0 && list.height > 2 {
@@ -179,11 +180,11 @@ pub(super) fn in_full(c: &Canvas<'_>, r: &Record) -> String {
     } else {
         r.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
     };
-    let mut parts = vec![at, format!("seq {}", r.seq), r.event.name().to_owned(), sentence::subject(r)];
+    let mut parts = vec![at, format!("seq {}", r.seq), r.event.name().to_owned(), sentence::subject(c.lang(), r)];
     parts.extend(x.source.map(|s| format!("from {s}")));
     parts.extend(x.fingerprint.clone());
     parts.extend(x.session.map(|s| s.to_string()));
-    format!("{} · {}", parts.join(" · "), sentence::event(r))
+    format!("{} · {}", parts.join(" · "), sentence::event(c.lang(), r))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::ui::state::spots::{Spot, Target};
 use crate::ui::state::{State, Zone};
 use crate::ui::text;
 use crate::ui::theme::Palette;
+use crate::ui::words::{Lang, tr};
 use chrono::{Local, TimeDelta};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -36,6 +37,11 @@ pub(crate) struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
+    /// The language of this console.
+    pub(crate) fn lang(&self) -> Lang {
+        self.state.lang()
+    }
+
     /// Writes on one line from `x`, at most to the area's right edge; the column after it.
     pub(crate) fn put(&mut self, area: Rect, x: u16, y: u16, s: &str, style: Style) -> u16 {
         let right = area.right().min(self.buf.area.right());
@@ -114,7 +120,7 @@ impl Canvas<'_> {
     /// A point in time as the reader wants it: the time of day, with the date when it is another day.
     pub(crate) fn time(&self, at: Time) -> String {
         match self.state.zone {
-            Zone::Relative => format!("{} ago", self.age(at)),
+            Zone::Relative => tr!(self.lang(), frame.ago, age = self.age(at)),
             Zone::Utc => {
                 let today = at.date_naive() == self.state.now.date_naive();
                 at.format(if today { "%H:%M:%SZ" } else { "%m-%d %H:%MZ" }).to_string()

@@ -6,18 +6,19 @@ use super::table::{self, Column, Rows, col, num};
 use crate::audit::Outcome;
 use crate::ui::state::Pending;
 use crate::ui::state::changes::area as area_of;
+use crate::ui::words::tr;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
 
 /// What changed needs room before all else but the time.
 fn columns(width: u16) -> [Column; 6] {
     [
-        col("TIME", 12, 12, 0),
-        num("SEQ", 6, 4),
-        col("AREA", 7, 7, 2),
-        col("ON WHAT", 14, 22, 1),
-        col("WHO", 9, 14, 3),
-        col("WHAT CHANGED", if width < 70 { 16 } else { 36 }, 400, 0),
+        col("time", |l| tr!(l, column.time), 12, 12, 0),
+        num("seq", |l| tr!(l, column.seq), 6, 4),
+        col("area", |l| tr!(l, column.area), 7, 7, 2),
+        col("on-what", |l| tr!(l, column.on_what), 14, 22, 1),
+        col("who", |l| tr!(l, column.who), 9, 14, 3),
+        col("what-changed", |l| tr!(l, column.changed), if width < 70 { 16 } else { 36 }, 400, 0),
     ]
 }
 
@@ -62,9 +63,9 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             (c.time(r.at), c.pal.dim),
             (r.seq.to_string(), c.pal.dim),
             (area_of(r).to_owned(), c.pal.info),
-            (sentence::subject(r), c.pal.text),
-            (sentence::actor(&r.event.actor), c.pal.dim),
-            (format!("{mark}{run}{}", sentence::event(r)), style),
+            (sentence::subject(c.lang(), r), c.pal.text),
+            (sentence::actor(c.lang(), &r.event.actor), c.pal.dim),
+            (format!("{mark}{run}{}", sentence::event(c.lang(), r)), style),
         ]
     });
     if foot > 0 {

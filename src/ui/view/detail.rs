@@ -11,6 +11,7 @@ use crate::audit::Record;
 use crate::model::Port;
 use crate::ui::state::spots::Target;
 use crate::ui::state::tabs::Tab;
+use crate::ui::words::tr;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -25,8 +26,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, port: Option<Port>, focus: bo
     c.spot(area, Target::Detail);
     let Some(row) = port.and_then(|p| c.state.row(p)) else {
         let dim = c.pal.dim;
-        c.rule(area, area.y, "detail", focus);
-        c.put(area, area.x + 1, area.y + 1, "nothing is selected", dim);
+        c.rule(area, area.y, tr!(c.lang(), detail.title), focus);
+        c.put(area, area.x + 1, area.y + 1, tr!(c.lang(), detail.nothing), dim);
         return;
     };
     c.rule(area, area.y, &format!("{} :{}", row.host(), row.port()), focus);
@@ -59,11 +60,12 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, port: Option<Port>, focus: bo
 /// The tabs, the open one in brackets; the others are cut short where there is little room.
 fn tabs(c: &mut Canvas<'_>, area: Rect) {
     let room = usize::from(area.width);
-    let whole: usize = Tab::ALL.iter().map(|t| t.word().len() + 1).sum::<usize>() + 1;
+    let l = c.lang();
+    let whole: usize = Tab::ALL.iter().map(|t| text::width(t.name(l)) + 1).sum::<usize>() + 1;
     let mut x = area.x;
     for tab in Tab::ALL {
         let here = tab == c.state.tabs.tab;
-        let word = if here || whole <= room { tab.word() } else { tab.word().get(..3).unwrap_or(tab.word()) };
+        let word = if here || whole <= room { tab.name(l) } else { tab.short(l) };
         let style = if here { c.pal.selection } else { c.pal.dim };
         let label = if here { format!("[{word}]") } else { word.to_owned() };
         // A bracket takes the place of the space before it.
@@ -85,7 +87,8 @@ fn scrolled(c: &mut Canvas<'_>, inner: Rect, lines: &[Vec<Span>]) {
     }
     if lines.len() > room + scroll {
         let dim = c.pal.dim;
-        let more = format!("{} {} more lines", c.glyph("▼", "v"), lines.len() - room - scroll + 1);
+        let n = lines.len() - room - scroll + 1;
+        let more = format!("{} {}", c.glyph("▼", "v"), tr!(c.lang(), detail.more_lines, n));
         let y = inner.bottom().saturating_sub(1);
         c.put(inner, inner.x, y, &text::fit(&more, usize::from(inner.width), false), dim);
     }
@@ -103,7 +106,7 @@ fn timeline(c: &Canvas<'_>, title: &str, width: usize, about: impl Fn(&Record) -
     let events: Vec<_> = c.state.live.events.iter().rev().take(LOOKED_AT).filter(|r| about(r)).take(SHOWN).collect();
     let mut out = vec![vec![], vec![(title.to_owned(), c.pal.title)]];
     if events.is_empty() {
-        out.push(vec![("nothing recorded lately; the tab audit looks further back".to_owned(), c.pal.dim)]);
+        out.push(vec![(tr!(c.lang(), detail.no_events).to_owned(), c.pal.dim)]);
     }
     for r in events {
         let style = match r.event.outcome {
@@ -113,7 +116,9 @@ fn timeline(c: &Canvas<'_>, title: &str, width: usize, about: impl Fn(&Record) -
         };
         let time = format!("{} ", c.time(r.at));
         let indent = text::width(&time);
-        for (n, line) in text::wrap(&sentence::event(r), width.saturating_sub(indent).max(8)).into_iter().enumerate() {
+        for (n, line) in
+            text::wrap(&sentence::event(c.lang(), r), width.saturating_sub(indent).max(8)).into_iter().enumerate()
+        {
             let head = if n == 0 { time.clone() } else { " ".repeat(indent) };
             out.push(vec![(head, c.pal.dim), (line, style)]);
         }

@@ -5,9 +5,11 @@ use super::{help, log, settings};
 use crate::ui::state::Tone;
 use crate::ui::state::dialog::{Ask, Dialog};
 use crate::ui::text;
+use crate::ui::words::tr;
 use ratatui::layout::Rect;
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
+    let l = c.lang();
     match &c.state.dialog {
         None => {}
         Some(Dialog::Help { scroll }) => {
@@ -15,41 +17,37 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             let lines = help::lines(c, usize::from(width.saturating_sub(4)));
             let (find, typing) = &c.state.help;
             let title = match (find.value(), typing) {
-                ("", false) => "help: / searches, j k scroll, Esc closes".to_owned(),
-                (text, true) => format!("help: /{text}_"),
-                (text, false) => format!("help: /{text} (Esc: all of it)"),
+                ("", false) => tr!(l, window.help).to_owned(),
+                (text, true) => tr!(l, window.help_find, text),
+                (text, false) => tr!(l, window.help_found, text),
             };
             scrolled(c, area, width, &lines, *scroll, &title);
         }
         Some(Dialog::Messages { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
             let lines = messages(c, usize::from(width.saturating_sub(4)));
-            scrolled(c, area, width, &lines, *scroll, "messages: j k scroll, Esc closes");
+            scrolled(c, area, width, &lines, *scroll, tr!(l, window.messages));
         }
         Some(Dialog::Settings { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
             let lines = settings::lines(c, usize::from(width.saturating_sub(4)));
-            scrolled(c, area, width, &lines, *scroll, "settings: j k scroll, Esc closes");
+            scrolled(c, area, width, &lines, *scroll, tr!(l, setting.window));
         }
         Some(Dialog::Log { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
             let lines = log::lines(c, usize::from(width.saturating_sub(4)));
-            scrolled(c, area, width, &lines, *scroll, "log: U undoes the last, j k scroll, Esc closes");
+            scrolled(c, area, width, &lines, *scroll, tr!(l, window.log));
         }
         Some(Dialog::Themes { before }) => themes(c, area, before),
         Some(Dialog::Offer { rows, text }) => {
-            let said = format!(
-                "This console runs on the bastion and cannot write a file where you are. Copy its {rows} rows ({}) to the \
-                 clipboard of your terminal instead (OSC 52)?",
-                text::bytes(text.len() as u64)
-            );
+            let said = tr!(l, export.offer, n = rows, bytes = text::bytes(text.len() as u64));
             let width = area.width.saturating_sub(2).min(76);
             let plain = c.pal.text;
             let mut lines: Vec<Vec<Span>> =
                 text::wrap(&said, usize::from(width.saturating_sub(4))).into_iter().map(|l| vec![(l, plain)]).collect();
             lines.push(vec![]);
-            lines.push(vec![("y copies them, n or Esc does not".to_owned(), c.pal.dim)]);
-            scrolled(c, area, width, &lines, 0, "export");
+            lines.push(vec![(tr!(l, export.offer_keys).to_owned(), c.pal.dim)]);
+            scrolled(c, area, width, &lines, 0, tr!(l, export.offer_window));
         }
         Some(Dialog::Ask(ask)) => question(c, area, ask),
     }
@@ -72,16 +70,16 @@ fn themes(c: &mut Canvas<'_>, area: Rect, before: &str) {
     let mut lines: Vec<Vec<Span>> = vec![];
     for name in c.state.own.themes.names() {
         let here = name == c.state.own.theme;
-        let was = if name == before { " (before)" } else { "" };
+        let was = if name == before { format!(" {}", tr!(c.lang(), window.theme_before)) } else { String::new() };
         let mark = if here { cursor } else { " " };
-        lines.push(vec![(format!("{mark} {name}"), if here { accent } else { plain }), (was.to_owned(), dim)]);
+        lines.push(vec![(format!("{mark} {name}"), if here { accent } else { plain }), (was, dim)]);
     }
     let at = lines.iter().position(|l| l.first().is_some_and(|(s, _)| s.starts_with(cursor))).unwrap_or(0);
-    lines.push(vec![("Enter takes it, s keeps it, Esc not".to_owned(), dim)]);
+    lines.push(vec![(tr!(c.lang(), window.theme_keys).to_owned(), dim)]);
     let width = area.width.min(42);
     let place = Rect { x: area.right().saturating_sub(width), width, ..area };
     let room = usize::from(area.height.saturating_sub(2));
-    scrolled(c, place, width, &lines, (at + 2).saturating_sub(room), "theme");
+    scrolled(c, place, width, &lines, (at + 2).saturating_sub(room), tr!(c.lang(), window.theme));
 }
 
 /// What the message line has said, newest first, nothing cut.
@@ -100,7 +98,7 @@ fn messages(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
         }
     }
     if out.is_empty() {
-        out.push(vec![("nothing has been said yet".to_owned(), c.pal.dim)]);
+        out.push(vec![(tr!(c.lang(), window.nothing_said).to_owned(), c.pal.dim)]);
     }
     out
 }
@@ -129,6 +127,7 @@ fn window(c: &mut Canvas<'_>, area: Rect, width: u16, lines: usize, title: &str)
 fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
     let width = area.width.saturating_sub(2).min(76);
     let room = usize::from(width.saturating_sub(4));
+    let l = c.lang();
     let label_width = ask.fields.iter().map(|f| text::width(&f.label)).max().unwrap_or(0) + 2;
     let (plain, dim, bad, accent, selection) = (c.pal.text, c.pal.dim, c.pal.bad, c.pal.accent, c.pal.selection);
     let mut lines: Vec<Vec<Span>> = vec![];
@@ -152,28 +151,25 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
     }
     if let Some(f) = ask.fields.get(ask.focus).filter(|f| f.choice.is_none() && !f.known.is_empty()) {
         let known = f.completions();
-        let note = if known.is_empty() { "none known by this name".to_owned() } else { known.join(" ") };
+        let note = if known.is_empty() { tr!(l, window.none_known).to_owned() } else { known.join(" ") };
         lines.push(vec![(text::fit(&format!("{}{note}", " ".repeat(label_width)), room, false), dim)]);
     }
     if let Some(dry) = &ask.dry {
+        let rule = &dry.rule;
         let (said, style) = match dry.allowed {
-            Some(true) => (format!("{}would be done: {}", c.glyph("✓ ", "+ "), dry.rule), c.pal.ok),
-            Some(false) => (format!("{}would be REFUSED: {}", c.glyph("✗ ", "x "), dry.rule), bad),
-            None => (format!("not tried: {}", dry.rule), dim),
+            Some(true) => (format!("{}{}", c.glyph("✓ ", "+ "), tr!(l, window.would_do, rule)), c.pal.ok),
+            Some(false) => (format!("{}{}", c.glyph("✗ ", "x "), tr!(l, window.would_refuse, rule)), bad),
+            None => (tr!(l, window.not_tried, rule), dim),
         };
         lines.extend(text::wrap(&said, room).into_iter().map(|l| vec![(l, style)]));
     }
     if let Some(p) = &ask.problem {
         lines.extend(text::wrap(p, room).into_iter().map(|l| vec![(l, bad)]));
     }
-    let keys = if ask.yes_no() {
-        "y does it, n or Esc does not".to_owned()
-    } else {
-        "Enter does it, Esc does not, Tab completes or goes on".to_owned()
-    };
+    let keys = if ask.yes_no() { tr!(l, window.yes_no).to_owned() } else { tr!(l, window.enter).to_owned() };
     lines.push(vec![]);
     lines.push(vec![(keys, dim)]);
-    let title = format!("{}?", ask.title);
+    let title = tr!(l, window.question, title = ask.title);
     let inner = window(c, area, width, lines.len(), &title);
     // On a small screen the end matters most: the fields and the keys.
     let skip = lines.len().saturating_sub(usize::from(inner.height));

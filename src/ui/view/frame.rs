@@ -9,6 +9,7 @@ use crate::ui::state::spots::Target;
 use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Link, Pending, Plan, Screen, Tone, Zone};
 use crate::ui::theme::Palette;
+use crate::ui::words::{self, tr};
 use crate::ui::{sentence, text};
 use chrono::{Local, TimeDelta, Timelike};
 use ratatui::layout::Rect;
@@ -37,10 +38,11 @@ pub(super) fn greyed(p: &Palette) -> Palette {
 /// A note where nothing else has room.
 pub(super) fn tiny(c: &mut Canvas<'_>, area: Rect) {
     let n = |s| c.state.live.count(s);
-    let note = format!("{}up {}down", n(TunnelState::Up), n(TunnelState::Down));
+    let l = c.lang();
+    let note = tr!(l, frame.tiny_counts, up = n(TunnelState::Up), down = n(TunnelState::Down));
     let text_style = c.pal.text;
-    c.put(area, area.x, area.y, "please enlarge", text_style);
-    c.put(area, area.x, area.y + 1, "the terminal", text_style);
+    c.put(area, area.x, area.y, tr!(l, frame.enlarge_1), text_style);
+    c.put(area, area.x, area.y + 1, tr!(l, frame.enlarge_2), text_style);
     c.put(area, area.x, area.y + 2, &note, text_style);
 }
 
@@ -84,18 +86,21 @@ fn notices(c: &Canvas<'_>, plan: Plan) -> Vec<String> {
     let more = all.len().saturating_sub(room);
     let mut shown: Vec<String> = all.into_iter().take(room).collect();
     if let Some(last) = shown.last_mut().filter(|_| more > 0) {
-        *last = format!("(+{more} more, portreeve check) {last}");
+        *last = tr!(c.lang(), frame.more_notices, n = more, notice = last);
     }
     shown
 }
 
 /// `● live` or how stale.
 fn link(c: &Canvas<'_>) -> Span {
+    let l = c.lang();
     match &c.state.link {
-        Link::Live if c.state.live.daemon.is_some() => (format!("{} live", c.glyph("●", "*")), c.pal.ok),
-        Link::Live | Link::Connecting(None) => ("connecting".into(), c.pal.warn),
-        Link::Connecting(Some(_)) => (" NO CONNECTION ".into(), c.pal.notice),
-        Link::Stale { since, .. } => (format!(" STALE {} ", c.age(*since)), c.pal.notice),
+        Link::Live if c.state.live.daemon.is_some() => {
+            (format!("{} {}", c.glyph("●", "*"), tr!(l, frame.live)), c.pal.ok)
+        }
+        Link::Live | Link::Connecting(None) => (tr!(l, frame.connecting).into(), c.pal.warn),
+        Link::Connecting(Some(_)) => (format!(" {} ", tr!(l, frame.no_connection)), c.pal.notice),
+        Link::Stale { since, .. } => (format!(" {} ", tr!(l, frame.stale, age = c.age(*since))), c.pal.notice),
     }
 }
 
@@ -133,18 +138,19 @@ fn header(c: &mut Canvas<'_>, area: Rect, y: u16) {
             }
             _ => String::new(),
         };
-        spans.push((format!(" {}@{}{teams}", who.name, who.role), c.pal.text));
+        spans.push((format!(" {}@{}{teams}", who.name, words::model::role(c.lang(), who.role)), c.pal.text));
     }
     spans.push(bar);
     spans.push((clock(c), c.pal.dim));
     if c.state.zone == Zone::Relative {
-        spans.push((" ages".into(), c.pal.dim));
+        spans.push((format!(" {}", tr!(c.lang(), frame.ages)), c.pal.dim));
     }
     if let Some((said, style)) = spill(c) {
         let taken: usize = spans.iter().map(|(s, _)| text::width(s)).sum();
         let wide = taken + 3 + text::width(&said) <= usize::from(area.width);
         spans.push((format!(" {} ", c.glyph("│", "|")), c.pal.border));
-        let short = c.state.live.daemon.as_ref().map(|d| format!("spill {}", text::bytes(d.spill.used)));
+        let used = c.state.live.daemon.as_ref().map(|d| text::bytes(d.spill.used));
+        let short = used.map(|used| tr!(c.lang(), frame.spill_short, used));
         spans.push((if wide { said } else { short.unwrap_or_default() }, style));
     }
     c.line(area, y, &spans);
@@ -154,7 +160,8 @@ fn header(c: &mut Canvas<'_>, area: Rect, y: u16) {
 fn spill(c: &Canvas<'_>) -> Option<Span> {
     let spill = c.state.live.daemon.as_ref()?.spill;
     let style = if spill.is_nearly_full() { c.pal.bad } else { c.pal.warn };
-    (spill.used > 0).then(|| (format!("spill {} of {}", text::bytes(spill.used), text::bytes(spill.limit)), style))
+    let (used, limit) = (text::bytes(spill.used), text::bytes(spill.limit));
+    (spill.used > 0).then(|| (tr!(c.lang(), frame.spill, used, limit), style))
 }
 
 /// Counts by state: glyph, number and word where there is room, glyph and number where not.
@@ -165,7 +172,14 @@ fn counts(c: &Canvas<'_>, words: bool) -> Vec<Span> {
             let n = c.state.live.count(s);
             let (glyph, style) = c.state_look(s);
             let style = if n == 0 { c.pal.dim } else { style };
-            (if words { format!("{glyph}{n} {s}  ") } else { format!("{glyph}{n} ") }, style)
+            (
+                if words {
+                    format!("{glyph}{n} {}  ", words::model::state(c.lang(), s))
+                } else {
+                    format!("{glyph}{n} ")
+                },
+                style,
+            )
         })
         .collect()
 }
@@ -183,8 +197,8 @@ fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
         };
         // Brackets take the place of spaces, and where there is little room one space has to do between two.
         let tight = area.width < 100;
-        let word = if tight && !here { screen.short() } else { screen.word() };
-        let word = if alarmed { format!("triage!{alarms}") } else { word.to_owned() };
+        let word = if tight && !here { screen.short(c.lang()) } else { screen.name(c.lang()) };
+        let word = if alarmed { tr!(c.lang(), triage.alarms, n = alarms) } else { word.to_owned() };
         let label = match here {
             true => format!("[{n} {word}]"),
             false if tight => format!("{n} {word}"),
@@ -211,10 +225,13 @@ fn filter(c: &mut Canvas<'_>, area: Rect, y: u16) {
     };
     let shown = typed.as_ref().map(|i| i.value().to_owned());
     let shown = shown.or_else(|| c.state.filter().map(|f| f.text.clone())).unwrap_or_default();
+    let n = c.state.hidden();
     let tail = match &c.state.filter_problem {
-        Some(field) => (format!("  no field {field} here"), bad),
-        None => (format!("  {} hidden{}", c.state.hidden(), if typed.is_some() { "" } else { ", Esc clears" }), dim),
+        Some(field) => (tr!(c.lang(), frame.no_field, field), bad),
+        None if typed.is_some() => (tr!(c.lang(), frame.hidden, n), dim),
+        None => (tr!(c.lang(), frame.hidden_clear, n), dim),
     };
+    let tail = (format!("  {}", tail.0), tail.1);
     let room = usize::from(area.width).saturating_sub(2 + text::width(&tail.0));
     let x = c.line(area, y, &[("/ ".into(), accent), (text::cut(&shown, room), accent)]);
     let _ = c.put(area, x, y, &tail.0, tail.1);
@@ -236,7 +253,7 @@ fn message(c: &mut Canvas<'_>, area: Rect, y: u16) {
         let help = ACTIONS
             .iter()
             .find(|a| input.value().split(' ').next() == Some(a.verb))
-            .map(|a| format!("   {} {}: {}", a.verb, a.args, a.help));
+            .map(|a| format!("   {} {}: {}", a.verb, a.args, words::action::help(c.lang(), a)));
         let hint = match help.filter(|_| input.value().contains(' ')) {
             Some(h) if found.is_empty() || input.value().ends_with(' ') => h,
             // Where there is room they stand above, with what they do.
@@ -270,21 +287,25 @@ fn tone(c: &Canvas<'_>, tone: Tone) -> (&'static str, Style) {
 
 fn said(c: &Canvas<'_>) -> Span {
     if let Some(batch) = &c.state.batch {
-        return (format!("{} (Esc stops)", batch.progress()), c.pal.warn);
+        let progress = batch.progress();
+        return (tr!(c.lang(), frame.batch_running, progress), c.pal.warn);
     }
     let running = c.state.pending.values().find_map(|p| match p {
         Pending::Action { action, asked } => Some((action, *asked)),
         _ => None,
     });
     if let Some((action, asked)) = running {
+        let (command, age) = (format!("$ {}", sentence::command(action)), c.age(asked));
         let doing = match action {
-            crate::control::protocol::Action::Reconnect { .. } => "dropped, watching for its redial",
-            _ => "running",
+            crate::control::protocol::Action::Reconnect { .. } => tr!(c.lang(), frame.acting_reconnect, command, age),
+            _ => tr!(c.lang(), frame.acting, command, age),
         };
-        return (format!("$ {}  {doing} {}", sentence::command(action), c.age(asked)), c.pal.warn);
+        return (doing, c.pal.warn);
     }
     match (&c.state.link, &c.state.message) {
-        (Link::Stale { why, .. } | Link::Connecting(Some(why)), None) => (format!("{why}; trying again"), c.pal.text),
+        (Link::Stale { why, .. } | Link::Connecting(Some(why)), None) => {
+            (tr!(c.lang(), frame.retrying, why), c.pal.text)
+        }
         (_, Some(m)) => {
             let (glyph, style) = tone(c, m.tone);
             (format!("{glyph}{}", m.text), style)
@@ -307,10 +328,11 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
         spans.push((format!(" {text} "), word));
     };
     // However many there are, the way to the others is always seen.
-    hint(&keys.say("help"), "help");
+    let l = c.lang();
+    hint(&keys.say("help"), tr!(l, hint.help));
     if c.state.detail {
-        hint(&keys.say("back"), "back");
-        hint(&format!("{} {}", keys.say("tab-back"), keys.say("tab-on")), "tabs");
+        hint(&keys.say("back"), tr!(l, hint.back));
+        hint(&format!("{} {}", keys.say("tab-back"), keys.say("tab-on")), tr!(l, hint.tabs));
     }
     if c.state.role() >= Role::Operator {
         if c.state.writable() {
@@ -321,11 +343,11 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
             };
             for a in ACTIONS.iter().filter(fits) {
                 if let Some(k) = keys.of_action(a.verb) {
-                    hint(&k, a.verb);
+                    hint(&k, words::action::name(l, a));
                 }
             }
         } else {
-            hint(&keys.say("write"), "write");
+            hint(&keys.say("write"), tr!(l, hint.write));
         }
     }
     for b in KEYS.iter().filter(|b| b.on.is_empty() || b.on.contains(&screen)) {
@@ -333,7 +355,7 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
         if let Some(h) = b.hint.filter(|_| !c.state.detail || !matches!(b.cmd, Cmd::Open | Cmd::Sort)) {
             let shown = keys.shown(b);
             if let Some(k) = shown.split(' ').next().filter(|k| !k.is_empty()) {
-                hint(k, h);
+                hint(k, h(l));
             }
         }
     }

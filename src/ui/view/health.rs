@@ -5,16 +5,17 @@ use super::table::{self, Column, Rows, col, num};
 use super::{detail, tunnels};
 use crate::ui::state::Plan;
 use crate::ui::text;
+use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
 
 pub(super) const COLUMNS: [Column; 7] = [
-    col("VERDICT", 9, 9, 0),
-    num("PORT", 5, 0),
-    col("HOST", 12, 16, 0),
-    col("CHECK", 5, 5, 2),
-    num("LATENCY", 7, 1),
-    col("EVERY", 12, 12, 4),
-    col("LAST ERROR", 22, 60, 3),
+    col("verdict", |l| tr!(l, column.verdict), 9, 9, 0),
+    num("port", |l| tr!(l, column.port), 5, 0),
+    col("host", |l| tr!(l, column.host), 12, 16, 0),
+    col("check", |l| tr!(l, column.check), 5, 5, 2),
+    num("latency", |l| tr!(l, column.latency), 7, 1),
+    col("every", |l| tr!(l, column.every), 12, 12, 4),
+    col("last-error", |l| tr!(l, column.last_error), 22, 60, 3),
 ];
 /// The strip stands after the port's host, as wide as there is room.
 const STRIP: usize = 30;
@@ -43,16 +44,16 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
         let (glyph, style) = c.verdict_look(h.verdict);
         let error = h.last_error.clone().unwrap_or_default();
         vec![
-            (format!("{glyph} {}", h.verdict), style),
+            (format!("{glyph} {}", words::model::verdict(c.lang(), h.verdict)), style),
             (r.port().to_string(), c.pal.text),
             (r.host().to_string(), c.pal.text),
-            (h.check.to_string(), c.pal.dim),
+            (words::model::check(c.lang(), h.check).to_owned(), c.pal.dim),
             (h.latency_ms.map_or_else(|| "-".into(), text::millis), c.pal.text),
-            (format!("{}s +{} -{}", h.interval_s, h.rise, h.fall), c.pal.dim),
+            (tr!(c.lang(), health.every, s = h.interval_s, rise = h.rise, fall = h.fall), c.pal.dim),
             (error, if h.verdict == crate::model::Verdict::Failing { c.pal.bad } else { c.pal.dim }),
         ]
     });
-    let title: Span = (text::fit("HISTORY", strip, false), c.pal.title);
+    let title: Span = (text::fit(tr!(c.lang(), column.history), strip, false), c.pal.title);
     c.line(right, right.y, &[title]);
     for (y, line) in (right.y + 1..right.bottom()).zip(&strips) {
         c.line(right, y, line);

@@ -2,6 +2,7 @@
 
 use super::canvas::{Canvas, Span};
 use crate::ui::state::acts::Undo;
+use crate::ui::words::tr;
 use crate::ui::{sentence, text};
 
 /// All lines, for this width.
@@ -17,21 +18,19 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
             out.push(vec![(if n == 0 { head.clone() } else { " ".repeat(indent) }, dim), (line, plain)]);
         }
         let (glyph, style) = if act.ok { (c.glyph("✓", "+"), ok) } else { (c.glyph("✗", "x"), bad) };
-        let undo = match &act.undo {
-            Undo::By(_) => String::new(),
-            Undo::Never(_) | Undo::Nothing => String::new(),
-            Undo::Done => " (undone, or an undo)".to_owned(),
+        let outcome = match &act.undo {
+            Undo::By(_) | Undo::Never(_) | Undo::Nothing => act.outcome.clone(),
+            Undo::Done => tr!(c.lang(), window.undone, outcome = act.outcome),
         };
-        for line in text::wrap(&format!("{glyph} {}{undo}", act.outcome), room) {
+        for line in text::wrap(&format!("{glyph} {outcome}"), room) {
             out.push(vec![(" ".repeat(indent), dim), (line, style)]);
         }
     }
     if out.is_empty() {
-        out.push(vec![("nothing has been done in this console yet".to_owned(), dim)]);
+        out.push(vec![(tr!(c.lang(), window.nothing_done).to_owned(), dim)]);
     } else {
         out.push(vec![]);
-        let undo = c.state.own.set.keys.say("undo");
-        let hint = format!("{undo} takes the last one back, :undo SEQ another");
+        let hint = tr!(c.lang(), window.undo_hint, key = c.state.own.set.keys.say("undo"));
         out.extend(text::wrap(&hint, width).into_iter().map(|l| vec![(l, dim)]));
     }
     out

@@ -4,7 +4,7 @@ use super::canvas::Canvas;
 use crate::control::actions::ACTIONS;
 use crate::ui::keys::COMMANDS;
 use crate::ui::state::dialog::Prompt;
-use crate::ui::{text, update};
+use crate::ui::{text, update, words};
 use ratatui::layout::Rect;
 
 /// Most shown at a time.
@@ -45,8 +45,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
 fn about(c: &Canvas<'_>, verb: &str) -> String {
     let action = ACTIONS.iter().find(|a| a.verb == verb);
     let (args, help) = match (action, COMMANDS.iter().find(|k| k.0 == verb)) {
-        (Some(a), _) => (a.args, a.help),
-        (None, Some(k)) => (k.1, k.2),
+        (Some(a), _) => (a.args, words::action::help(c.lang(), a)),
+        (None, Some(k)) => (k.1, (k.2)(c.lang())),
         (None, None) => return String::new(),
     };
     let key =

@@ -3,19 +3,20 @@
 use super::canvas::Canvas;
 use super::table::{self, Column, Rows, col, num};
 use crate::ui::text;
+use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
 
 pub(super) const COLUMNS: [Column; 10] = [
-    col("KIND", 8, 8, 0),
-    col("NAME", 10, 24, 0),
-    col("TEAM/ROLE", 9, 12, 3),
-    col("SOURCE", 20, 24, 1),
-    num("SINCE", 6, 0),
-    num("RTT", 6, 2),
-    num("IN", 5, 4),
-    num("OUT", 5, 5),
-    col("KEY", 14, 50, 6),
-    col("CLIENT", 12, 30, 7),
+    col("kind", |l| tr!(l, column.kind), 8, 8, 0),
+    col("name", |l| tr!(l, column.name), 10, 24, 0),
+    col("team-role", |l| tr!(l, column.team_or_role), 9, 12, 3),
+    col("source", |l| tr!(l, column.source), 20, 24, 1),
+    num("since", |l| tr!(l, column.since), 6, 0),
+    num("rtt", |l| tr!(l, column.rtt), 6, 2),
+    num("in", |l| tr!(l, column.in_bytes), 5, 4),
+    num("out", |l| tr!(l, column.out_bytes), 5, 5),
+    col("key", |l| tr!(l, column.key), 14, 50, 6),
+    col("client", |l| tr!(l, column.client), 12, 30, 7),
 ];
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
@@ -28,14 +29,15 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     // What has no room in a row is said below about the selected one.
     let list = Rect { height: area.height.saturating_sub(u16::try_from(c.state.footer()).unwrap_or(0)), ..area };
     let (by, reverse) = c.state.session_sort;
-    let mark = format!("{}{}", by.word(), if reverse { "↑" } else { "↓" });
-    table::draw(c, list, &COLUMNS, Some(&mark), &rows, |c, i| {
+    let mark = (by.column(), if reverse { "↑" } else { "↓" });
+    table::draw(c, list, &COLUMNS, Some(mark), &rows, |c, i| {
         let Some(s) = c.state.session_rows.get(i).and_then(|id| c.state.live.sessions.get(id)) else { return vec![] };
         let (kind, style) = match s.kind {
-            crate::model::SessionKind::Host => ("host", c.pal.text),
-            crate::model::SessionKind::Operator => ("operator", c.pal.info),
+            crate::model::SessionKind::Host => (words::model::session_kind(c.lang(), s.kind), c.pal.text),
+            crate::model::SessionKind::Operator => (words::model::session_kind(c.lang(), s.kind), c.pal.info),
         };
-        let belongs = s.team.as_ref().map(ToString::to_string).or(s.role.map(|r| r.to_string())).unwrap_or_default();
+        let role = s.role.map(|r| words::model::role(c.lang(), r).to_owned());
+        let belongs = s.team.as_ref().map(ToString::to_string).or(role).unwrap_or_default();
         vec![
             (kind.to_owned(), style),
             (s.name.clone(), c.pal.text),
@@ -60,8 +62,12 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         c.put(area, area.x + 1, list.bottom(), &text::cut(&said.join(" · "), width), dim);
         return;
     }
-    let kind = if s.team.is_some() { "host" } else { "operator" };
-    c.rule(area, list.bottom(), &format!("{kind} {}, session {}", s.name, s.id), false);
+    let (name, id) = (&s.name, s.id);
+    let heading = match s.team {
+        Some(_) => tr!(c.lang(), sessions.heading_host, name, id),
+        None => tr!(c.lang(), sessions.heading_operator, name, id),
+    };
+    c.rule(area, list.bottom(), &heading, false);
     for (y, line) in (list.bottom() + 1..area.bottom()).zip(text::wrap(&said.join(" · "), width)) {
         c.put(area, area.x + 1, y, &line, text_style);
     }
@@ -70,20 +76,25 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
 /// All that is known of a session.
 fn about(c: &Canvas<'_>, s: &crate::model::SessionView) -> Vec<String> {
     let live = &c.state.live;
-    let port = |p: &crate::model::Port| match live.tunnels.get(p) {
-        Some(r) => format!("{p} {} ({} visitors)", r.service(), r.view.visitors_now),
-        None => p.to_string(),
+    let l = c.lang();
+    let port = |port: &crate::model::Port| match live.tunnels.get(port) {
+        Some(r) => tr!(l, sessions.port, port, service = r.service(), n = r.view.visitors_now),
+        None => port.to_string(),
     };
     let ports: Vec<String> = s.ports.iter().map(port).collect();
-    let mut said = vec![format!("user {}", s.user), s.fingerprint.clone(), s.client.clone()];
+    let mut said = vec![tr!(l, sessions.user, user = s.user), s.fingerprint.clone(), s.client.clone()];
     said.extend(s.algorithms.clone());
-    said.push(format!("from {} since {}", s.source, c.time(s.since)));
-    said.push(
-        s.rtt_ms.map_or_else(|| "no round trip measured".to_owned(), |ms| format!("round trip {}", text::millis(ms))),
-    );
-    said.push(format!("{} in, {} out", text::bytes(s.bytes_in), text::bytes(s.bytes_out)));
-    said.extend(s.last_heard.map(|t| format!("last heard {} ago", c.age(t))));
-    said.push(if ports.is_empty() { "no ports".to_owned() } else { format!("ports {}", ports.join(", ")) });
+    said.push(tr!(l, sessions.from, source = s.source, time = c.time(s.since)));
+    said.push(match s.rtt_ms {
+        None => tr!(l, sessions.no_rtt).to_owned(),
+        Some(ms) => tr!(l, sessions.rtt, rtt = text::millis(ms)),
+    });
+    said.push(tr!(l, sessions.moved, received = text::bytes(s.bytes_in), sent = text::bytes(s.bytes_out)));
+    said.extend(s.last_heard.map(|t| tr!(l, sessions.heard, age = c.age(t))));
+    said.push(match ports.as_slice() {
+        [] => tr!(l, sessions.no_ports).to_owned(),
+        ports => tr!(l, sessions.ports, ports = ports.join(", ")),
+    });
     said
 }
 

@@ -2,6 +2,7 @@
 
 use super::canvas::{Canvas, Span};
 use crate::ui::settings::SETTINGS;
+use crate::ui::words::tr;
 use crate::ui::{text, update};
 
 /// Columns of a setting's name.
@@ -10,11 +11,11 @@ const NAME: usize = 18;
 /// All lines, for this width.
 pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
     let (title, accent, plain, dim, bad) = (c.pal.title, c.pal.accent, c.pal.text, c.pal.dim, c.pal.bad);
-    let own = &c.state.own;
+    let (own, l) = (&c.state.own, c.lang());
     let mut out: Vec<Vec<Span>> = vec![];
     let kept = match &own.file {
-        Some(file) => format!("kept in {file}; :set NAME VALUE changes one, :set NAME default takes it back"),
-        None => "this console keeps no settings file: what is set is forgotten when it ends".to_owned(),
+        Some(file) => tr!(l, setting.kept, file),
+        None => tr!(l, setting.not_kept).to_owned(),
     };
     out.extend(text::wrap(&kept, width).into_iter().map(|l| vec![(l, dim)]));
     for p in &own.problems {
@@ -33,9 +34,9 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
             .iter()
             .filter(|(n, _)| n == s.name || table.is_some_and(|t| n.split('.').next() == Some(t)))
             .collect();
-        let help = format!("{} ({})", s.help, s.values);
+        let help = tr!(l, setting.entry, help = (s.help)(l), values = (s.values)(l));
         match mine.as_slice() {
-            [] => entry(s.name, "default", dim, &help),
+            [] => entry(s.name, tr!(l, setting.default), dim, &help),
             mine => {
                 let last = mine.len() - 1;
                 for (i, (name, value)) in mine.iter().enumerate() {
@@ -45,10 +46,13 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
         }
     }
     out.push(vec![]);
-    out.push(vec![("in force now".to_owned(), title)]);
+    out.push(vec![(tr!(l, setting.in_force).to_owned(), title)]);
     let zone = crate::ui::settings::zone_word(c.state.zone);
-    let mouse = if own.mouse { "on" } else { "off" };
-    let now = format!("theme {}, zone {zone}, mouse {mouse}", own.theme);
+    let (theme, language) = (&own.theme, l);
+    let now = match own.mouse {
+        true => tr!(l, setting.now_mouse_on, theme, zone, language),
+        false => tr!(l, setting.now_mouse_off, theme, zone, language),
+    };
     out.push(vec![(now, plain)]);
     out
 }

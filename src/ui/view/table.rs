@@ -3,12 +3,15 @@
 use super::canvas::{Canvas, Span};
 use crate::ui::state::spots::Target;
 use crate::ui::text;
+use crate::ui::words::Lang;
 use ratatui::layout::Rect;
 
 /// One column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
-    pub(crate) title: &'static str,
+    /// What the settings call it.
+    pub(crate) name: &'static str,
+    pub(crate) title: Title,
     /// Columns it takes at least.
     pub(crate) min: u16,
     /// Columns it can make use of.
@@ -18,30 +21,21 @@ pub(crate) struct Column {
     pub(crate) spare: u8,
 }
 
-impl Column {
-    /// What the settings call it.
-    pub(crate) fn name(&self) -> String {
-        match self.title {
-            "↓/s" => "out".into(),
-            "↑/s" => "in".into(),
-            "VIS" => "visitors".into(),
-            title => title.to_lowercase().replace([' ', '/'], "-"),
-        }
-    }
-}
-
 /// The columns of this screen's list by their places: all in their own order, or those that the settings name, in theirs.
 fn chosen(c: &Canvas<'_>, columns: &[Column]) -> Vec<usize> {
     let Some(names) = c.state.own.set.columns.get(&c.state.screen) else { return (0..columns.len()).collect() };
-    let places: Vec<usize> = names.iter().filter_map(|n| columns.iter().position(|c| c.name() == *n)).collect();
+    let places: Vec<usize> = names.iter().filter_map(|n| columns.iter().position(|c| c.name == *n)).collect();
     if places.is_empty() { (0..columns.len()).collect() } else { places }
 }
 
-pub(crate) const fn col(title: &'static str, min: u16, max: u16, spare: u8) -> Column {
-    Column { title, min, max, right: false, spare }
+/// A text's title in every language.
+pub(crate) type Title = fn(Lang) -> &'static str;
+
+pub(crate) const fn col(name: &'static str, title: Title, min: u16, max: u16, spare: u8) -> Column {
+    Column { name, title, min, max, right: false, spare }
 }
-pub(crate) const fn num(title: &'static str, width: u16, spare: u8) -> Column {
-    Column { title, min: width, max: width, right: true, spare }
+pub(crate) const fn num(name: &'static str, title: Title, width: u16, spare: u8) -> Column {
+    Column { name, title, min: width, max: width, right: true, spare }
 }
 
 /// Width of each column, 0 for those left out.
@@ -89,7 +83,7 @@ pub(crate) fn draw<'a>(
     c: &mut Canvas<'a>,
     area: Rect,
     columns: &[Column],
-    marked: Option<&str>,
+    marked: Option<(&str, &str)>,
     rows: &Rows,
     mut cells: impl FnMut(&mut Canvas<'a>, usize) -> Vec<Span>,
 ) {
@@ -104,9 +98,10 @@ pub(crate) fn draw<'a>(
     let mut x = inner.x;
     let (title, accent) = (c.pal.title, c.pal.accent);
     for (column, w) in columns.iter().zip(&widths).filter(|(_, w)| **w > 0) {
-        let mark = marked.filter(|m| m.trim_end_matches(['↑', '↓']) == column.title);
+        let mark = marked.filter(|(name, _)| *name == column.name).map(|(_, arrow)| arrow);
         let style = if mark.is_some() { accent } else { title };
-        c.put(inner, x, area.y, &text::fit(mark.unwrap_or(column.title), usize::from(*w), column.right), style);
+        let head = format!("{}{}", (column.title)(c.lang()), mark.unwrap_or_default());
+        c.put(inner, x, area.y, &text::fit(&head, usize::from(*w), column.right), style);
         x += w + 1;
     }
     let (selection, cursor) = (c.pal.selection, c.glyph("▸", ">"));
@@ -140,7 +135,7 @@ mod tests {
 
     #[test]
     fn columns_give_way_by_rank_and_share_what_is_left() {
-        let columns = [col("A", 5, 20, 0), num("B", 5, 2), num("C", 5, 1)];
+        let columns = [col("a", |_| "A", 5, 20, 0), num("b", |_| "B", 5, 2), num("c", |_| "C", 5, 1)];
         assert_eq!(widths(&columns, 40), [20, 5, 5]);
         assert_eq!(widths(&columns, 17), [5, 5, 5]);
         assert_eq!(widths(&columns, 16), [10, 0, 5]);

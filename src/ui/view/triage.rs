@@ -6,11 +6,17 @@ use super::tunnels;
 use crate::model::{Incident, Severity, TunnelState};
 use crate::ui::state::Plan;
 use crate::ui::text;
+use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-pub(super) const COLUMNS: [Column; 5] =
-    [col("SEV", 9, 9, 0), col("WHAT", 14, 20, 0), num("SINCE", 6, 2), num("N", 4, 3), col("LIKELY", 12, 60, 1)];
+pub(super) const COLUMNS: [Column; 5] = [
+    col("sev", |l| tr!(l, column.severity), 9, 9, 0),
+    col("what", |l| tr!(l, column.what), 14, 20, 0),
+    num("since", |l| tr!(l, column.since), 6, 2),
+    num("n", |l| tr!(l, column.count), 4, 3),
+    col("likely", |l| tr!(l, column.likely), 12, 60, 1),
+];
 /// Ports and hosts named in a line.
 const NAMED: usize = 8;
 /// Columns of a step's key.
@@ -52,20 +58,27 @@ fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
     let Some(x) = c.state.incident_rows.get(i).and_then(|n| c.state.live.incidents().get(*n)) else { return vec![] };
     let (glyph, style) = look(c, x);
     let age = c.age(x.since);
-    let word = if x.muted.is_some() { "muted" } else { x.severity.word() };
+    let l = c.lang();
+    let muted = x.muted.is_some();
+    let word = if muted { tr!(l, state.severity_muted) } else { words::model::severity(l, x.severity) };
     vec![
         (format!("{glyph} {word}"), style),
-        (x.what.clone(), c.pal.text),
+        (what(c, x), c.pal.text),
         (age, c.pal.text),
         (x.tunnels.max(x.hosts).to_string(), c.pal.text),
-        (x.likely.clone(), style),
+        (words::cause::likely(l, x).to_owned(), style),
     ]
 }
 
 /// The evidence, then what it hits, then what to do.
 fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
     let (_, style) = look(c, x);
-    c.rule(area, area.y, &format!("{}: {}", x.what, x.likely), false);
+    c.rule(
+        area,
+        area.y,
+        &tr!(c.lang(), triage.heading, what = what(c, x), likely = words::cause::likely(c.lang(), x)),
+        false,
+    );
     let inner = Rect {
         x: area.x + 1,
         y: area.y + 1,
@@ -76,7 +89,7 @@ fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
     let dim = c.pal.dim;
     let mut lines: Vec<Vec<Span>> = vec![];
     if let Some(m) = &x.muted {
-        let said = format!("muted until {} by {}: {}", c.time(m.until), m.by, m.reason);
+        let said = tr!(c.lang(), triage.muted, until = c.time(m.until), by = m.by, reason = m.reason);
         lines.extend(text::wrap(&said, width).into_iter().map(|l| vec![(l, c.pal.warn)]));
     }
     lines.extend(text::wrap(&c.here(&x.evidence), width).into_iter().map(|l| vec![(l, style)]));
@@ -97,16 +110,22 @@ fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
     }
 }
 
+/// Whom it concerns. Names are as they are; what the daemon counts is counted in this language.
+fn what(c: &Canvas<'_>, x: &Incident) -> String {
+    words::cause::what(c.lang(), x)
+}
+
 /// What to do: whole where there is room, a line each where not.
 fn steps(c: &Canvas<'_>, x: &Incident, width: usize, room: usize) -> Vec<Vec<Span>> {
     let (plain, key) = (c.pal.text, c.pal.accent);
     let width = width.saturating_sub(KEY);
     let line = |k: &str, what: String| vec![(text::fit(k, KEY, false), key), (what, plain)];
     let mut whole = vec![];
-    for n in &x.next {
+    let what = |i| words::cause::step(c.lang(), x, i);
+    for (i, n) in x.next.iter().enumerate() {
         let key = c.state.own.set.keys.translate(&n.key);
         let mut k = key.as_str();
-        for part in text::wrap(&n.what, width) {
+        for part in text::wrap(&what(i), width) {
             whole.push(line(std::mem::take(&mut k), part));
         }
     }
@@ -114,28 +133,33 @@ fn steps(c: &Canvas<'_>, x: &Incident, width: usize, room: usize) -> Vec<Vec<Spa
     if whole.len() + 5 <= room {
         return whole;
     }
-    x.next.iter().map(|n| line(&c.state.own.set.keys.translate(&n.key), text::cut(&n.what, width))).collect()
+    let key = |n: &crate::model::NextStep| c.state.own.set.keys.translate(&n.key);
+    x.next.iter().enumerate().map(|(i, n)| line(&key(n), text::cut(&what(i), width))).collect()
 }
 
 fn hits(c: &Canvas<'_>, x: &Incident) -> String {
-    let count = |n: u64, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-    let mut parts =
-        vec![format!("since {}", c.time(x.since)), count(x.tunnels as u64, "tunnel"), count(x.hosts as u64, "host")];
-    let list = |what: &str, all: Vec<String>, of: usize| {
+    let l = c.lang();
+    let mut parts = vec![
+        tr!(l, triage.since, time = c.time(x.since)),
+        tr!(l, triage.tunnels, n = x.tunnels),
+        tr!(l, triage.hosts, n = x.hosts),
+    ];
+    let list = |all: Vec<String>, of: usize| {
         let more = if of > NAMED { " …" } else { "" };
-        (!all.is_empty()).then(|| format!("{what} {}{more}", all.join(" ")))
+        (!all.is_empty()).then(|| all.join(" ") + more)
     };
     let text_of = |n: &crate::model::Port| n.to_string();
     let teams: Vec<String> = x.blast.teams.iter().take(NAMED).map(ToString::to_string).collect();
     let hosts: Vec<String> = x.blast.hosts.iter().take(NAMED).map(ToString::to_string).collect();
-    parts.extend(list("team", teams, x.blast.teams.len()));
-    parts.extend(list("ports", x.blast.ports.iter().take(NAMED).map(text_of).collect(), x.tunnels));
-    parts.extend(list("hosts", hosts, x.hosts).filter(|_| x.hosts > 1));
+    let ports = list(x.blast.ports.iter().take(NAMED).map(text_of).collect(), x.tunnels);
+    parts.extend(list(teams, x.blast.teams.len()).map(|names| tr!(l, triage.teams_named, names)));
+    parts.extend(ports.map(|names| tr!(l, triage.ports_named, names)));
+    parts.extend(list(hosts, x.hosts).filter(|_| x.hosts > 1).map(|names| tr!(l, triage.hosts_named, names)));
     if x.blast.visitors_cut > 0 {
-        parts.push(format!("{} cut", count(x.blast.visitors_cut, "visitor")));
+        parts.push(tr!(l, triage.visitors_cut, n = x.blast.visitors_cut));
     }
     if x.blast.visitors_now > 0 {
-        parts.push(format!("{} now", count(x.blast.visitors_now, "visitor")));
+        parts.push(tr!(l, triage.visitors_now, n = x.blast.visitors_now));
     }
     parts.join(", ")
 }
@@ -144,23 +168,22 @@ fn hits(c: &Canvas<'_>, x: &Incident) -> String {
 fn calm(c: &mut Canvas<'_>, area: Rect) {
     let n = |s| c.state.live.count(s);
     let (ok, dim, warn) = (c.pal.ok, c.pal.dim, c.pal.warn);
-    let (title, style) = match (&c.state.live.daemon, c.state.filter()) {
-        (None, _) => ("waiting for the daemon".to_owned(), dim),
-        (_, Some(_)) => ("the filter hides every incident; Esc clears it".to_owned(), dim),
-        _ if !c.state.live.triaged() => ("this daemon is too old for triage; 2 shows its tunnels".to_owned(), warn),
-        _ if !c.state.is_live() => ("all was well when the daemon was last heard".to_owned(), dim),
-        _ => (format!("{} all well", c.glyph("✓", "+")), ok),
+    let l = c.lang();
+    let (title, style, well) = match (&c.state.live.daemon, c.state.filter()) {
+        (None, _) => (tr!(l, triage.waiting).to_owned(), dim, false),
+        (_, Some(_)) => (tr!(l, triage.all_hidden).to_owned(), dim, false),
+        _ if !c.state.live.triaged() => (tr!(l, triage.too_old).to_owned(), warn, false),
+        _ if !c.state.is_live() => (tr!(l, triage.was_well).to_owned(), dim, false),
+        _ => (format!("{} {}", c.glyph("✓", "+"), tr!(l, triage.well)), ok, true),
     };
-    let well = title.ends_with("all well");
     let y = area.y + if area.height > 3 { 1 } else { 0 };
     c.put(area, area.x + 1, y, &title, style);
     if well {
-        let mut said = format!("{} of {} tunnels up", n(TunnelState::Up), c.state.live.total());
-        for (state, words) in [(TunnelState::Awaiting, "awaited"), (TunnelState::Revoked, "revoked by operators")] {
-            if n(state) > 0 {
-                said.push_str(&format!(", {} {words}", n(state)));
-            }
-        }
+        let mut said = vec![tr!(l, triage.tunnels_up, up = n(TunnelState::Up), total = c.state.live.total())];
+        let (awaited, revoked) = (n(TunnelState::Awaiting), n(TunnelState::Revoked));
+        said.extend((awaited > 0).then(|| tr!(l, triage.awaited, n = awaited)));
+        said.extend((revoked > 0).then(|| tr!(l, triage.revoked, n = revoked)));
+        let said = said.join(", ");
         c.put(area, area.x + 1, y + 1, &text::cut(&said, usize::from(area.width.saturating_sub(2))), dim);
     }
 }

@@ -5,22 +5,23 @@ use super::detail;
 use super::table::{self, Column, Rows, col, num};
 use crate::ui::state::Plan;
 use crate::ui::text;
+use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
 
 pub(super) const COLUMNS: [Column; 13] = [
-    col("STATE", 10, 10, 0),
-    num("PORT", 5, 0),
-    col("HOST", 10, 26, 0),
-    col("SERVICE", 7, 12, 4),
-    col("TEAM", 6, 14, 3),
-    num("VIS", 4, 2),
-    num("↓/s", 5, 5),
-    num("↑/s", 5, 8),
-    col("TRAFFIC", 8, 8, 6),
-    num("TOTAL", 6, 10),
-    col("HEALTH", 9, 9, 7),
-    col("CHECKS", 8, 8, 9),
-    num("SINCE", 6, 1),
+    col("state", |l| tr!(l, column.state), 10, 10, 0),
+    num("port", |l| tr!(l, column.port), 5, 0),
+    col("host", |l| tr!(l, column.host), 10, 26, 0),
+    col("service", |l| tr!(l, column.service), 7, 12, 4),
+    col("team", |l| tr!(l, column.team), 6, 14, 3),
+    num("visitors", |l| tr!(l, column.visitors), 4, 2),
+    num("out", |l| tr!(l, column.out_rate), 5, 5),
+    num("in", |l| tr!(l, column.in_rate), 5, 8),
+    col("traffic", |l| tr!(l, column.traffic), 8, 8, 6),
+    num("total", |l| tr!(l, column.total), 6, 10),
+    col("health", |l| tr!(l, column.health), 9, 9, 7),
+    col("checks", |l| tr!(l, column.checks), 8, 8, 9),
+    num("since", |l| tr!(l, column.since), 6, 1),
 ];
 /// Results of checks in a row.
 const CHECKS: usize = 8;
@@ -49,18 +50,18 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
         focus: !c.state.detail,
     };
     let (by, reverse) = c.state.sort;
-    let mark = format!("{}{}", by.word(), if reverse { "↑" } else { "↓" });
+    let mark = (by.column(), if reverse { "↑" } else { "↓" });
     if rows.len > 0 || c.state.first_tunnel().is_none() {
-        table::draw(c, list, &COLUMNS, Some(&mark), &rows, row);
+        table::draw(c, list, &COLUMNS, Some(mark), &rows, row);
     }
     marks(c, list, &rows);
     if rows.len == 0 && c.state.first_tunnel().is_none() && list.height > 2 {
         let dim = c.pal.dim;
         let note = match (&c.state.live.daemon, c.state.filter()) {
-            (None, _) => "waiting for the daemon",
-            _ if c.state.live.filling() => "the tunnels are on their way",
-            (_, Some(_)) => "the filter hides every row; Esc clears it",
-            _ => "no tunnels and no leases yet",
+            (None, _) => tr!(c.lang(), tunnels.waiting),
+            _ if c.state.live.filling() => tr!(c.lang(), tunnels.filling),
+            (_, Some(_)) => tr!(c.lang(), tunnels.all_hidden),
+            _ => tr!(c.lang(), tunnels.empty),
         };
         c.put(list, list.x + 1, list.y + 2, note, dim);
     }
@@ -85,8 +86,11 @@ fn marks(c: &mut Canvas<'_>, list: Rect, rows: &Rows) {
         }
     }
     let shown = c.state.tunnel_rows.iter().filter(|p| c.state.marks.contains(p)).count();
-    let note =
-        if shown < n { format!(" {n} marked, {} hidden ", n - shown) } else { format!(" {n} marked, Esc clears ") };
+    let note = match n - shown {
+        0 => tr!(c.lang(), tunnels.marked, n),
+        hidden => tr!(c.lang(), tunnels.marked_hidden, n, hidden),
+    };
+    let note = format!(" {note} ");
     let w = u16::try_from(text::width(&note)).unwrap_or(0);
     c.put(list, list.right().saturating_sub(w).max(list.x), list.y, &note, notice);
 }
@@ -108,7 +112,8 @@ pub(super) fn intro(c: &mut Canvas<'_>, area: Rect) -> Rect {
         return area;
     }
     let (title, accent) = (c.pal.title, c.pal.accent);
-    c.put(area, area.x, area.y, "No tunnel is up. To bring up a first one, run this elsewhere (y copies it):", title);
+    let said = tr!(c.lang(), tunnels.first);
+    c.put(area, area.x, area.y, said, title);
     let mut y = area.y + 2;
     for line in &lines {
         c.put(area, area.x, y, line, accent);
@@ -127,12 +132,15 @@ fn row(c: &mut Canvas<'_>, i: usize) -> Vec<Span> {
     let (to_host, to_visitors) = r.rates(c.state.now);
     let plain = if v.state.is_live() { c.pal.text } else { c.pal.dim };
     let rate = |n: u64| if n == 0 { ("-".to_owned(), c.pal.dim) } else { (text::bytes(n), c.pal.text) };
-    let health =
-        if v.state.is_live() { (format!("{hglyph}{}", v.health.verdict), hstyle) } else { ("-".to_owned(), c.pal.dim) };
+    let health = if v.state.is_live() {
+        (format!("{hglyph}{}", words::model::verdict(c.lang(), v.health.verdict)), hstyle)
+    } else {
+        ("-".to_owned(), c.pal.dim)
+    };
     let restarts = c.state.live.restarts(r.host()).is_some();
     let warn = if v.warning.is_some() || restarts { "!" } else { "" };
     vec![
-        (format!("{glyph} {}", v.state), style),
+        (format!("{glyph} {}", words::model::state(c.lang(), v.state)), style),
         (r.port().to_string(), c.pal.text),
         (format!("{warn}{}", r.host()), if warn.is_empty() { c.pal.text } else { c.pal.warn }),
         (r.service().to_owned(), plain),

@@ -40,7 +40,7 @@ fn set_changes_a_value_at_once_and_keeps_it_and_refuses_what_would_not_do() {
     keys(&mut s, ":set sort.tunnels -since\r");
     assert_eq!(s.sort, (crate::ui::state::rows::SortBy::Since, true));
     keys(&mut s, ":set nothing\r");
-    assert!(message(&s).contains("no setting nothing"));
+    assert!(message(&s).contains("no setting `nothing`"));
     keys(&mut s, ":set keys.reconnect default\r");
     keys(&mut s, "c");
     assert!(matches!(s.dialog, Some(Dialog::Ask(_))));
@@ -58,6 +58,6 @@ fn a_file_with_mistakes_is_said_and_the_defaults_stay() {
     keys(&mut s, ":theme dark\r");
     loaded(&mut s, Ok("theme = \"light\"\n".into()));
     assert_eq!(s.own.theme, "dark");
-    loaded(&mut s, Err("/x: permission denied".into()));
+    loaded(&mut s, Err(crate::ui::settings::file::Unread::new(std::path::Path::new("/x"), &"permission denied")));
     assert!(message(&s).contains("permission denied"));
 }

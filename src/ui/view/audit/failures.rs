@@ -4,16 +4,17 @@ use super::super::canvas::Canvas;
 use super::super::table::{self, Column, Rows, col, num};
 use crate::ui::state::failures::{Because, Source};
 use crate::ui::text;
+use crate::ui::words::tr;
 use ratatui::layout::Rect;
 
 const COLUMNS: [Column; 7] = [
-    num("COUNT", 6, 0),
-    col("SOURCE", 17, 22, 0),
-    num("LAST", 8, 1),
-    num("FOR", 7, 4),
-    col("TRIED", 16, 40, 2),
-    num("KEYS", 4, 5),
-    col("PROBABLY", 18, 40, 3),
+    num("count", |l| tr!(l, column.failures), 6, 0),
+    col("source", |l| tr!(l, column.source), 17, 22, 0),
+    num("last", |l| tr!(l, column.last), 8, 1),
+    num("for", |l| tr!(l, column.lasted), 7, 4),
+    col("tried", |l| tr!(l, column.tried), 16, 40, 2),
+    num("keys", |l| tr!(l, column.keys), 4, 5),
+    col("probably", |l| tr!(l, column.probably), 18, 40, 3),
 ];
 
 fn because(why: Because) -> &'static str {

@@ -1,9 +1,10 @@
 //! How the host brings its tunnels up: what to put where, ready to be copied.
 
-use crate::control::howto::Format;
+use crate::control::howto::{self, Format, HowTo};
 use crate::ui::state::live::Row;
 use crate::ui::text;
 use crate::ui::view::canvas::Canvas;
+use crate::ui::words::tr;
 use ratatui::layout::Rect;
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
@@ -11,8 +12,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let known = c.state.tabs.howto.as_ref().filter(|(host, _)| host == row.host());
     let howto = match known {
         None => {
-            let asking =
-                if focus { "asking the daemon" } else { "open the detail (Enter) to see how the host dials in" };
+            let l = c.lang();
+            let asking = if focus { tr!(l, detail.asking_howto) } else { tr!(l, detail.open_howto) };
             c.put(area, area.x, area.y, asking, dim);
             return;
         }
@@ -33,7 +34,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
             let mark = if here { c.glyph("▸", ">") } else { " " };
             let line = vec![
                 (format!("{mark}{}", text::fit(f.word(), 12, false)), if here { accent } else { plain }),
-                (text::cut(f.place(), usize::from(area.width).saturating_sub(13)), dim),
+                (text::cut(place(c, f), usize::from(area.width).saturating_sub(13)), dim),
             ];
             c.line(area, y, &line);
             y += 1;
@@ -50,8 +51,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let text_of = broken(&howto.text(chosen), chosen, width);
     lines.extend(text_of.into_iter().map(|l| (l, accent)));
     lines.push((String::new(), plain));
-    lines.push(("y copies it whole, Y the command that prints it".to_owned(), dim));
-    for remark in howto.remarks() {
+    lines.push((tr!(c.lang(), detail.howto_keys).to_owned(), dim));
+    for remark in remarks(c, &howto) {
         lines.extend(text::wrap(&remark, width).into_iter().map(|l| (l, warn)));
     }
     let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
@@ -62,9 +63,39 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
         c.put(rest, rest.x, y, &text::cut(line, width), *style);
     }
     if scroll < c.scroll_max && room > 1 {
-        let more = format!("{} {} more lines: PgDn", c.glyph("▼", "v"), c.scroll_max - scroll + 1);
+        let n = c.scroll_max - scroll + 1;
+        let more = format!("{} {}", c.glyph("▼", "v"), tr!(c.lang(), detail.more_lines_key, n));
         c.put(rest, rest.x, rest.bottom().saturating_sub(1), &text::fit(&more, width, false), dim);
     }
+}
+
+/// Where it is put.
+fn place(c: &Canvas<'_>, f: Format) -> &'static str {
+    match f {
+        Format::Ssh => tr!(c.lang(), detail.place_ssh),
+        file => file.place(),
+    }
+}
+
+/// What to look at before it is used; [`HowTo::remarks`] has the same for the command line.
+fn remarks(c: &Canvas<'_>, h: &HowTo) -> Vec<String> {
+    let l = c.lang();
+    let mut out = vec![];
+    if !h.keys.is_empty() {
+        out.push(tr!(l, detail.howto_key, host = h.host, keys = h.keys.join(tr!(l, detail.key_or))));
+    }
+    for f in &h.forwards {
+        out.extend(match (&f.service, f.local, f.port) {
+            (Some(service), None, Some(port)) => {
+                Some(tr!(l, detail.howto_service, port, service, unknown = howto::UNKNOWN))
+            }
+            (Some(service), None, None) => Some(tr!(l, detail.howto_service_any, service, unknown = howto::UNKNOWN)),
+            (_, Some(local), Some(port)) if f.guessed => Some(tr!(l, detail.howto_guess, port, local)),
+            (_, Some(local), None) if f.guessed => Some(tr!(l, detail.howto_guess_any, local)),
+            _ => None,
+        });
+    }
+    out
 }
 
 /// A command is broken so that it can be copied from the screen too; a file's lines stand as they are.

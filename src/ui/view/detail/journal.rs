@@ -6,18 +6,24 @@ use crate::ui::state::live::Row;
 use crate::ui::state::tabs::{History, Tab};
 use crate::ui::view::canvas::Canvas;
 use crate::ui::view::table::{self, Column, Rows, col, num};
+use crate::ui::words::tr;
 use crate::ui::{sentence, text};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-const COLUMNS: [Column; 4] = [col("TIME", 12, 12, 0), num("SEQ", 6, 3), col("WHO", 9, 16, 2), col("EVENT", 16, 400, 0)];
+const COLUMNS: [Column; 4] = [
+    col("time", |l| tr!(l, column.time), 12, 12, 0),
+    num("seq", |l| tr!(l, column.seq), 6, 3),
+    col("who", |l| tr!(l, column.who), 9, 16, 2),
+    col("event", |l| tr!(l, column.event), 16, 400, 0),
+];
 /// Lines of the selected event in full, where there is room.
 const WHOLE: u16 = 4;
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let Some(history) = c.state.tabs.history.as_ref().filter(|h| h.port == row.port()) else {
         let dim = c.pal.dim;
-        c.put(area, area.x, area.y, "open the detail (Enter) to look into the journal", dim);
+        c.put(area, area.x, area.y, tr!(c.lang(), detail.open_journal), dim);
         return;
     };
     let whole = if area.height >= 14 { WHOLE } else { 0 };
@@ -33,8 +39,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
             vec![
                 (c.time(r.at), c.pal.dim),
                 (r.seq.to_string(), c.pal.dim),
-                (sentence::actor(&r.event.actor), style),
-                (sentence::event(r), style),
+                (sentence::actor(c.lang(), &r.event.actor), style),
+                (sentence::event(c.lang(), r), style),
             ]
         });
     }
@@ -65,14 +71,21 @@ fn note(c: &Canvas<'_>, h: &History) -> (String, Style) {
         return (problem.clone(), c.pal.bad);
     }
     let asking = c.state.pending.values().any(|p| matches!(p, Pending::History { .. }));
-    let what = if h.tab == Tab::Auth { "sign-ins and refusals" } else { "events" };
-    let n = h.ids.len();
-    match (asking, h.whole(), h.reach()) {
-        (true, ..) => (format!("{n} {what}, asking the journal for older ones"), c.pal.warn),
-        (false, true, _) => (format!("{n} {what}, back to the journal's beginning"), c.pal.dim),
-        (false, false, Some(0)) => (format!("{n} {what} that this console has heard"), c.pal.dim),
-        (false, false, Some(1)) => (format!("{n} {what} of the last day; G looks further back"), c.pal.dim),
-        (false, false, Some(days)) => (format!("{n} {what} of the last {days} days; G looks further back"), c.pal.dim),
-        (false, false, None) => (format!("{n} {what}; G looks further back"), c.pal.dim),
-    }
+    let (l, n) = (c.lang(), h.ids.len());
+    let auth = h.tab == Tab::Auth;
+    let said = match (asking, h.whole(), h.reach()) {
+        (true, ..) if auth => tr!(l, detail.auth_asking_older, n),
+        (true, ..) => tr!(l, detail.asking_older, n),
+        (false, true, _) if auth => tr!(l, detail.auth_whole, n),
+        (false, true, _) => tr!(l, detail.whole, n),
+        (false, false, Some(0)) if auth => tr!(l, detail.auth_heard, n),
+        (false, false, Some(0)) => tr!(l, detail.heard, n),
+        (false, false, Some(1)) if auth => tr!(l, detail.auth_last_day, n),
+        (false, false, Some(1)) => tr!(l, detail.last_day, n),
+        (false, false, Some(days)) if auth => tr!(l, detail.auth_last_days, n, days),
+        (false, false, Some(days)) => tr!(l, detail.last_days, n, days),
+        (false, false, None) if auth => tr!(l, detail.auth_further, n),
+        (false, false, None) => tr!(l, detail.further, n),
+    };
+    (said, if asking { c.pal.warn } else { c.pal.dim })
 }

@@ -4,6 +4,8 @@ use super::{LABEL, fact, timeline};
 use crate::ui::state::live::Row;
 use crate::ui::text;
 use crate::ui::view::canvas::{Canvas, Span};
+use crate::ui::view::ports::{lease, reasoned};
+use crate::ui::words::{self, tr};
 
 pub(super) fn lines(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let mut lines = facts(c, row, width);
@@ -11,16 +13,20 @@ pub(super) fn lines(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
         let x = &r.event.context;
         x.port == Some(row.port()) || (x.port.is_none() && x.host.as_ref() == Some(row.host()))
     };
-    lines.extend(timeline(c, "timeline, newest first", width, about));
+    lines.extend(timeline(c, tr!(c.lang(), detail.timeline), width, about));
     lines
 }
 
 /// The last verdict of a tunnel that is not there.
 pub(super) fn was(c: &Canvas<'_>, row: &Row) -> String {
-    let h = &row.view.health;
+    let (h, l) = (&row.view.health, c.lang());
+    let state = words::model::state(l, row.view.state);
     match (h.verdict, h.last_at) {
-        (crate::model::Verdict::Unknown, _) | (_, None) => format!("not checked while it is {}", row.view.state),
-        (verdict, Some(at)) => format!("not checked while it is {}; was {verdict} {}", row.view.state, c.time(at)),
+        (crate::model::Verdict::Unknown, _) | (_, None) => tr!(l, health.not_checked, state),
+        (verdict, Some(at)) => {
+            let verdict = words::model::verdict(l, verdict);
+            tr!(l, health.not_checked_was, state, verdict, time = c.time(at))
+        }
     }
 }
 
@@ -28,17 +34,19 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let (v, session) = (&row.view, c.state.live.session_of(row));
     let mut out = vec![];
     let (glyph, style) = c.state_look(v.state);
-    fact(c, &mut out, width, "state", &format!("{glyph} {} for {}", v.state, c.age(v.state_since)), style);
+    let l = c.lang();
+    let state = tr!(l, detail.state_for, state = words::model::state(l, v.state), age = c.age(v.state_since));
+    fact(c, &mut out, width, tr!(l, detail.state), &format!("{glyph} {state}"), style);
     let text_style = c.pal.text;
     // A failed check is said below, with its layer; who is behind as well.
-    let behind = v.behind.sentence(row.host());
-    if let Some(w) =
-        v.warning.as_ref().filter(|w| v.health.last_error.as_ref() != Some(w) && behind.as_ref() != Some(w))
+    let known = v.behind.sentence(row.host());
+    if let Some(w) = v.warning.as_ref().filter(|w| v.health.last_error.as_ref() != Some(w) && known.as_ref() != Some(w))
     {
-        fact(c, &mut out, width, "warning", &c.here(w), c.pal.warn);
+        fact(c, &mut out, width, tr!(l, detail.warning), &c.here(w), c.pal.warn);
     }
+    let behind = words::behind::said(l, &v.behind, row.host());
     if let Some(i) = c.state.live.restarts(row.host()) {
-        fact(c, &mut out, width, "restarts", &i.evidence, c.pal.warn);
+        fact(c, &mut out, width, tr!(l, detail.restarts), &i.evidence, c.pal.warn);
     }
     slow(c, row, width, behind, &mut out);
     if v.behind.visitors > 0 {
@@ -47,13 +55,15 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
         out.push(vec![]);
     }
     if let Some(r) = &v.revoked {
-        let why = r.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
-        fact(c, &mut out, width, "blocked", &format!("{} by {}, {}{why}", r.target, r.by, c.time(r.since)), c.pal.bad);
+        let target = words::model::target(l, &r.target);
+        let said = tr!(l, detail.blocked_by, target, by = r.by, since = c.time(r.since));
+        fact(c, &mut out, width, tr!(l, detail.blocked), &reasoned(c, said, r.reason.as_deref()), c.pal.bad);
     }
     if let Some(o) = &v.obituary {
-        fact(c, &mut out, width, "last end", &format!("{} {}", c.time(o.at), o.obituary), c.pal.warn);
-        let byte = o.last_byte_at.map(|t| format!("last byte {}", c.time(t)));
-        let rtt = o.last_rtt_ms.map(|m| format!("last rtt {}", text::millis(m)));
+        let said = format!("{} {}", c.time(o.at), words::obituary::said(l, &o.obituary));
+        fact(c, &mut out, width, tr!(l, detail.last_end), &said, c.pal.warn);
+        let byte = o.last_byte_at.map(|t| tr!(l, detail.last_byte, time = c.time(t)));
+        let rtt = o.last_rtt_ms.map(|m| tr!(l, detail.last_rtt, rtt = text::millis(m)));
         let both: Vec<String> = byte.into_iter().chain(rtt).collect();
         if !both.is_empty() {
             fact(c, &mut out, width, "", &both.join(", "), text_style);
@@ -61,16 +71,19 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     }
     let h = &v.health;
     let (hglyph, hstyle) = c.verdict_look(h.verdict);
-    let latency = h.latency_ms.map(|m| format!(", {}", text::millis(m))).unwrap_or_default();
+    let (verdict, check) = (words::model::verdict(l, h.verdict), words::model::check(l, h.check));
+    let said = match h.latency_ms {
+        Some(m) => tr!(l, detail.verdict_latency, verdict, check, latency = text::millis(m)),
+        None => tr!(l, detail.verdict, verdict, check),
+    };
     if v.state.is_live() {
-        fact(c, &mut out, width, "health", &format!("{hglyph} {} ({} check{latency})", h.verdict, h.check), hstyle);
+        fact(c, &mut out, width, tr!(l, detail.health), &format!("{hglyph} {said}"), hstyle);
     } else {
         // Nobody asks a tunnel that is not there: what was said last is of then, not of now.
-        fact(c, &mut out, width, "health", &was(c, row), c.pal.dim);
+        fact(c, &mut out, width, tr!(l, detail.health), &was(c, row), c.pal.dim);
     }
-    if let Some(e) = &h.last_error {
-        let layer = h.layer.map(|l| format!(" at the {}", format!("{l:?}").to_lowercase())).unwrap_or_default();
-        fact(c, &mut out, width, "", &format!("{e}{layer}"), c.pal.bad);
+    if let Some(said) = super::health::error(c, row) {
+        fact(c, &mut out, width, "", &said, c.pal.bad);
     }
     if !h.history.is_empty() {
         let mut line = vec![(text::fit("", LABEL, false), c.pal.dim)];
@@ -78,33 +91,39 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
         out.push(line);
     }
     if h.check != crate::model::CheckKind::None {
-        let last = h.last_at.map(|t| format!(", last {}", c.time(t))).unwrap_or_default();
-        let every = format!("every {} s; {} good pass, {} bad fail{last}", h.interval_s, h.rise, h.fall);
-        fact(c, &mut out, width, "checked", &every, text_style);
+        let (s, rise, fall) = (h.interval_s, h.rise, h.fall);
+        let every = match h.last_at {
+            Some(t) => tr!(l, detail.every_last, s, rise, fall, time = c.time(t)),
+            None => tr!(l, detail.every, s, rise, fall),
+        };
+        fact(c, &mut out, width, tr!(l, detail.checked), &every, text_style);
     }
-    let lease = &v.lease;
-    fact(c, &mut out, width, "service", &format!("{} of team {}", row.service(), row.team()), text_style);
-    let until = lease.until.map(|t| format!(" until {}", c.time(t))).unwrap_or_default();
-    let why = lease.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
-    let given = format!("{} by {}, {}{until}{why}", lease.kind, lease.by, c.time(lease.since));
-    fact(c, &mut out, width, "lease", &given, text_style);
+    let service = tr!(l, detail.service_of, service = row.service(), team = row.team());
+    fact(c, &mut out, width, tr!(l, detail.service), &service, text_style);
+    fact(c, &mut out, width, tr!(l, detail.lease), &lease(c, &v.lease), text_style);
     if !v.listen.is_empty() {
         let listen: Vec<String> = v.listen.iter().map(ToString::to_string).collect();
-        fact(c, &mut out, width, "listens on", &listen.join(" "), text_style);
+        fact(c, &mut out, width, tr!(l, detail.listens), &listen.join(" "), text_style);
     }
     if let Some(s) = session {
-        let rtt = s.rtt_ms.map(|m| format!(", rtt {}", text::millis(m))).unwrap_or_default();
-        fact(c, &mut out, width, "session", &format!("{} from {}{rtt}", s.id, s.source), text_style);
-        fact(c, &mut out, width, "client", &format!("{} as {}, {}", s.client, s.user, s.fingerprint), text_style);
+        let said = match s.rtt_ms {
+            Some(m) => tr!(l, detail.session_rtt, id = s.id, source = s.source, rtt = text::millis(m)),
+            None => tr!(l, detail.session_from, id = s.id, source = s.source),
+        };
+        fact(c, &mut out, width, tr!(l, detail.session), &said, text_style);
+        let client = tr!(l, detail.client_as, client = s.client, user = s.user, key = s.fingerprint);
+        fact(c, &mut out, width, tr!(l, detail.client), &client, text_style);
     } else if let Some(source) = v.source {
-        fact(c, &mut out, width, "last from", &source.to_string(), text_style);
+        fact(c, &mut out, width, tr!(l, detail.last_from), &source.to_string(), text_style);
     }
-    let refused = if v.visitors_refused > 0 { format!(", {} refused", v.visitors_refused) } else { String::new() };
-    let visitors = format!("{} now, {} in all{refused}", v.visitors_now, v.visitors_total);
-    fact(c, &mut out, width, "visitors", &visitors, text_style);
-    let moved =
-        format!("↑ {} to host, ↓ {} to visitors", text::bytes(v.bytes_to_host), text::bytes(v.bytes_to_visitors));
-    fact(c, &mut out, width, "bytes", &moved, text_style);
+    let (now, total) = (v.visitors_now, v.visitors_total);
+    let visitors = match v.visitors_refused {
+        0 => tr!(l, detail.visitors_of, now, total),
+        refused => tr!(l, detail.visitors_refused, now, total, refused),
+    };
+    fact(c, &mut out, width, tr!(l, detail.visitors), &visitors, text_style);
+    let (to_host, to_visitors) = (text::bytes(v.bytes_to_host), text::bytes(v.bytes_to_visitors));
+    fact(c, &mut out, width, tr!(l, detail.bytes), &tr!(l, detail.moved, to_host, to_visitors), text_style);
     let others: Vec<String> = c
         .state
         .live
@@ -112,29 +131,30 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
         .map(|r| format!("{}{} {}", c.state_look(r.view.state).0, r.port(), r.service()))
         .collect();
     if !others.is_empty() {
-        fact(c, &mut out, width, "also has", &others.join(", "), text_style);
+        fact(c, &mut out, width, tr!(l, detail.also), &others.join(", "), text_style);
     }
     out
 }
 
 /// Visitors that are behind, and what it costs the session, here or through another tunnel of it.
 fn slow(c: &Canvas<'_>, row: &Row, width: usize, behind: Option<String>, out: &mut Vec<Vec<Span>>) {
-    let b = &row.view.behind;
+    let (b, l) = (&row.view.behind, c.lang());
     let style = if b.holding > 0 { c.pal.bad } else { c.pal.warn };
     if let Some(behind) = behind {
-        fact(c, out, width, "slow", &behind, style);
+        fact(c, out, width, tr!(l, detail.slow), &behind, style);
     } else if b.buffered > 0 {
-        fact(c, out, width, "waiting", &format!("{} for visitors", text::bytes(b.buffered)), c.pal.text);
+        let said = tr!(l, detail.waiting_for, bytes = text::bytes(b.buffered));
+        fact(c, out, width, tr!(l, detail.waiting), &said, c.pal.text);
     }
     if b.held_ms > 0 {
         let age = text::age(i64::try_from(b.held_ms / 1000).unwrap_or(i64::MAX)).0;
-        fact(c, out, width, "", &format!("slow visitors have slowed its session for {age} in all"), c.pal.text);
+        fact(c, out, width, "", &tr!(l, detail.held, age), c.pal.text);
     }
     let others = c.state.live.others_of(row.host(), row.port());
     for other in others.filter(|o| o.view.session == row.view.session && o.view.behind.holding > 0) {
         let who = other.view.behind.worst.as_ref().map(|w| w.source.to_string()).unwrap_or_default();
-        let said = format!("its session is slowed by visitor {who} of port {}", other.port());
-        fact(c, out, width, "slow", &said, c.pal.bad);
+        let said = tr!(l, detail.slowed_by, who, port = other.port());
+        fact(c, out, width, tr!(l, detail.slow), &said, c.pal.bad);
     }
 }
 
@@ -144,17 +164,18 @@ fn visitors(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let Some((_, _, list)) = known.filter(|(_, _, l)| !l.is_empty()) else { return vec![] };
     let mut list: Vec<_> = list.iter().collect();
     list.sort_by_key(|v| (!v.holding, std::cmp::Reverse(v.buffered), v.id));
-    let mut out = vec![vec![], vec![("visitors now (the tab visitors cuts one)".to_owned(), c.pal.title)]];
+    let mut out = vec![vec![], vec![(tr!(c.lang(), detail.visitors_now).to_owned(), c.pal.title)]];
     for v in list {
         let operator = v.operator.as_deref().map(|o| format!(" {o}")).unwrap_or_default();
         let moved = format!("↑{} ↓{}", text::bytes(v.bytes_to_host), text::bytes(v.bytes_to_visitor));
         let line = format!(" {}{operator} {} {moved}", v.source, c.age(v.since));
         out.push(vec![(v.id.to_string(), c.pal.accent), (line, c.pal.text)]);
+        let (l, bytes) = (c.lang(), text::bytes(v.buffered));
         let (waits, style) = match (v.holding, v.buffered) {
-            (true, n) => (format!("{} wait: it slows the session", text::bytes(n)), c.pal.bad),
+            (true, _) => (tr!(l, detail.wait_slows, bytes), c.pal.bad),
             (false, 0) => continue,
-            (false, n) if n < crate::model::BEHIND => (format!("{} wait", text::bytes(n)), c.pal.dim),
-            (false, n) => (format!("{} behind: it reads slowly", text::bytes(n)), c.pal.warn),
+            (false, n) if n < crate::model::BEHIND => (tr!(l, detail.wait, bytes), c.pal.dim),
+            (false, _) => (tr!(l, detail.wait_behind, bytes), c.pal.warn),
         };
         // On a line of its own: beside the list there are forty columns, and this is what one looks for.
         out.push(vec![(text::cut(&format!("  ! {waits}"), width), style)]);

@@ -86,7 +86,7 @@ fn every_tab_says_something_at_every_size_and_in_ascii() {
         for tab in crate::ui::state::tabs::Tab::ALL {
             assert_eq!(s.tabs.tab, tab);
             let shown = show(&s);
-            assert!(size.1 < 10 || shown.contains(&format!("[{}]", tab.word())), "{size:?} {tab:?}\n{shown}");
+            assert!(size.1 < 10 || shown.contains(&format!("[{}]", tab.name(s.lang()))), "{size:?} {tab:?}\n{shown}");
             s.caps.unicode = false;
             let ascii = show(&s).replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "");
             assert!(ascii.is_ascii(), "{tab:?}\n{ascii}");

@@ -5,25 +5,26 @@ use crate::ui::state::live::Row;
 use crate::ui::text;
 use crate::ui::view::canvas::{Canvas, Span};
 use crate::ui::view::table::{self, Column, Rows, col, num};
+use crate::ui::words::tr;
 use ratatui::layout::Rect;
 
 const COLUMNS: [Column; 7] = [
-    col("ID", 5, 8, 3),
-    col("FROM", 14, 47, 0),
-    col("OPERATOR", 8, 16, 5),
-    num("AGE", 5, 1),
-    num("↑IN", 5, 4),
-    num("↓OUT", 5, 2),
-    num("WAITS", 6, 0),
+    col("id", |l| tr!(l, column.id), 5, 8, 3),
+    col("from", |l| tr!(l, column.from), 14, 47, 0),
+    col("operator", |l| tr!(l, column.operator), 8, 16, 5),
+    num("age", |l| tr!(l, column.age), 5, 1),
+    num("↑in", |l| tr!(l, column.to_host), 5, 4),
+    num("↓out", |l| tr!(l, column.to_visitor), 5, 2),
+    num("waits", |l| tr!(l, column.waits), 6, 0),
 ];
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let list = c.state.visitors_of(row.port());
     let Some(list) = list.filter(|l| !l.is_empty()) else {
         let note = match (row.view.state.is_live(), row.view.visitors_now) {
-            (false, _) => "nobody: the tunnel is not up",
-            (true, 0) => "nobody is connected now",
-            (true, _) => "asking the daemon who is connected",
+            (false, _) => tr!(c.lang(), detail.not_up),
+            (true, 0) => tr!(c.lang(), detail.nobody),
+            (true, _) => tr!(c.lang(), detail.asking_visitors),
         };
         let dim = c.pal.dim;
         c.put(area, area.x, area.y, note, dim);
@@ -64,15 +65,16 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
 
 /// What its marks mean for the selected one, or how it is cut.
 fn foot(c: &Canvas<'_>, row: &Row, selected: Option<usize>) -> Span {
+    let l = c.lang();
     let v = selected.and_then(|i| c.state.visitors_of(row.port())?.get(i));
     match v {
         Some(v) if v.holding => {
-            let said = format!("{} slows the whole session: {} wait for it. X cuts it", v.id, text::bytes(v.buffered));
+            let said = tr!(l, detail.slows, id = v.id, bytes = text::bytes(v.buffered));
             (said, c.pal.bad)
         }
         Some(v) if v.buffered >= BEHIND => {
-            (format!("{} reads slowly: {} wait for it. X cuts it", v.id, text::bytes(v.buffered)), c.pal.warn)
+            (tr!(l, detail.reads_slowly, id = v.id, bytes = text::bytes(v.buffered)), c.pal.warn)
         }
-        _ => ("j k select, X cuts the selected one (in write mode)".to_owned(), c.pal.dim),
+        _ => (tr!(l, detail.visitors_keys).to_owned(), c.pal.dim),
     }
 }
