@@ -73,6 +73,8 @@ pub struct TeamChange {
     pub contact_changed: bool,
     /// From which stall timeout of its own to which.
     pub stall_timeout: Option<(Option<Duration>, Option<Duration>)>,
+    /// Whether its limits changed.
+    pub limits_changed: bool,
 }
 
 /// A changed operator.
@@ -291,13 +293,15 @@ impl TeamChange {
             ranges: changed(&sorted(&a.ports), &sorted(&b.ports)),
             contact_changed: a.contact != b.contact,
             stall_timeout: changed(&a.stall_timeout, &b.stall_timeout),
+            limits_changed: a.limits != b.limits,
         };
         let same = change.bind.is_none()
             && change.visitors_removed.is_empty()
             && change.visitors_added.is_empty()
             && change.ranges.is_none()
             && !change.contact_changed
-            && change.stall_timeout.is_none();
+            && change.stall_timeout.is_none()
+            && !change.limits_changed;
         (!same).then_some(change)
     }
 
@@ -309,6 +313,9 @@ impl TeamChange {
         out.extend(self.ranges.iter().map(|(a, b)| format!("team {team}: ports {} → {}", list(a), list(b))));
         if self.contact_changed {
             out.push(format!("team {team}: contact changed"));
+        }
+        if self.limits_changed {
+            out.push(format!("team {team}: limits changed"));
         }
         let own = |d: &Option<Duration>| d.map_or_else(|| "as in [relay]".to_owned(), time);
         out.extend(
@@ -359,7 +366,7 @@ fn time(d: Duration) -> String {
     humantime::format_duration(d).to_string()
 }
 
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units.iter().find(|(shift, _)| n > 0 && n.trailing_zeros() >= *shift);
     unit.map_or_else(|| format!("{n}B"), |(shift, unit)| format!("{}{unit}", n >> shift))
@@ -379,6 +386,7 @@ fn settings(c: &Config) -> Settings {
         audit: _,
         log: _,
         relay,
+        limits,
         health,
         ..
     } = c;
@@ -426,6 +434,7 @@ fn settings(c: &Config) -> Settings {
         ("health.fall", fall.to_string()),
     ];
     all.extend(sources.settings());
+    all.extend(limits.settings());
     all
 }
 

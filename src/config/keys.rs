@@ -129,6 +129,31 @@ pub const RELAY: SectionKeys = SectionKeys {
     ],
 };
 
+/// `[limits]`.
+pub const LIMITS: SectionKeys = SectionKeys {
+    title: "limits",
+    keys: &[
+        value("sessions_per_host", "32"),
+        value("tunnels_per_session", "1024"),
+        words("team_visitors", "none"),
+        words("visitors_per_second", "none"),
+        words("bytes_per_second", "none"),
+    ],
+};
+
+/// A team's own limits: `limits = { visitors_per_second = 50 }`.
+pub const TEAM_LIMITS: SectionKeys = SectionKeys {
+    title: "teams.NAME.limits",
+    keys: &[
+        words("sessions_per_host", "as in `[limits]`"),
+        words("tunnels_per_session", "as in `[limits]`"),
+        words("max_visitors", "as in `[relay]`"),
+        words("team_visitors", "as in `[limits]`"),
+        words("visitors_per_second", "as in `[limits]`"),
+        words("bytes_per_second", "as in `[limits]`"),
+    ],
+};
+
 /// `[health]`.
 pub const HEALTH: SectionKeys = SectionKeys {
     title: "health",
@@ -144,6 +169,7 @@ pub const TEAM: SectionKeys = SectionKeys {
         words("visitors", "none"),
         words("contact", "none"),
         words("stall_timeout", "as in `[relay]`"),
+        words("limits", "as in `[limits]`"),
     ],
 };
 
@@ -179,11 +205,23 @@ pub const OPERATOR: SectionKeys = SectionKeys {
 
 /// All of them, in the order of the documentation.
 pub const SECTIONS: &[SectionKeys] =
-    &[BASTION, SSH, SOURCES, CONTROL, AUDIT, LOG, RELAY, HEALTH, TEAM, HOST, SERVICE, OPERATOR];
+    &[BASTION, SSH, SOURCES, CONTROL, AUDIT, LOG, RELAY, LIMITS, HEALTH, TEAM, TEAM_LIMITS, HOST, SERVICE, OPERATOR];
 
 /// What may stand at the top of the file.
-pub const TOP: &[&str] =
-    &["bastion", "ssh", "sources", "control", "audit", "log", "relay", "health", "teams", "hosts", "operators"];
+pub const TOP: &[&str] = &[
+    "bastion",
+    "ssh",
+    "sources",
+    "control",
+    "audit",
+    "log",
+    "relay",
+    "limits",
+    "health",
+    "teams",
+    "hosts",
+    "operators",
+];
 
 /// The known word nearest to a misspelt one, if it is near enough to be what was meant.
 #[must_use]

@@ -66,9 +66,10 @@ impl Config {
             let audit = sections::audit(&report, section("audit").as_ref(), &base);
             let log = sections::log(&report, section("log").as_ref(), &base);
             let relay = sections::relay(&report, section("relay").as_ref());
+            let limits = super::limits::read(&report, section("limits").as_ref(), relay.max_visitors);
             let health = sections::health(&report, section("health").as_ref());
             let people = People {
-                teams: people::teams(section("teams").as_ref()),
+                teams: people::teams(section("teams").as_ref(), &limits),
                 hosts: people::hosts(section("hosts").as_ref(), &health),
                 operators: people::operators(section("operators").as_ref()),
             };
@@ -98,6 +99,7 @@ impl Config {
                 audit,
                 log,
                 relay,
+                limits,
                 health,
                 teams: teams.into_iter().map(|(name, t)| (name, t.team)).collect(),
                 hosts,

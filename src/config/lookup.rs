@@ -1,5 +1,6 @@
 //! Questions that policy asks of a configuration.
 
+use super::limits::Limits;
 use super::schema::{Config, HealthConfig, Operator, Principal, Service, Team};
 use crate::model::{CheckKind, HostName, OperatorName, Port, TeamName};
 use std::time::Duration;
@@ -40,6 +41,12 @@ impl Config {
     #[must_use]
     pub fn stall_timeout(&self, team: &TeamName) -> Duration {
         self.teams.get(team).and_then(|t| t.stall_timeout).unwrap_or(self.relay.stall_timeout)
+    }
+
+    /// The limits that hold for a team.
+    #[must_use]
+    pub fn limits_of(&self, team: &TeamName) -> &Limits {
+        self.teams.get(team).map_or(&self.limits, |t| &t.limits)
     }
 
     /// Whose a key is, by its fingerprint (`SHA256:…`).

@@ -6,6 +6,7 @@ mod diff;
 mod expiry;
 pub mod host_keys;
 pub mod keys;
+mod limits;
 mod load;
 mod lookup;
 mod people;
@@ -22,6 +23,7 @@ mod values;
 
 pub use cipher::Cipher;
 pub use diff::{Diff, HostChange, OperatorChange, Scope, SettingChange, TeamChange};
+pub use limits::Limits;
 pub use lookup::account_of;
 pub use problem::{ConfigError, Problem};
 pub use schema::{

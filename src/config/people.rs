@@ -1,6 +1,7 @@
 //! Teams, hosts and operators, as written, each with its place; [`super::rules`] holds them against each other.
 
 use super::keys;
+use super::limits::Limits;
 use super::problem::{Complaint, Report, Span};
 use super::public_key;
 use super::reader::{Item, Table};
@@ -79,7 +80,7 @@ fn range(text: &str) -> Result<PortRange, Complaint> {
     })
 }
 
-pub(super) fn teams(item: Option<&Item<'_>>) -> Vec<(TeamName, TeamEntry)> {
+pub(super) fn teams(item: Option<&Item<'_>>, limits: &Limits) -> Vec<(TeamName, TeamEntry)> {
     let each = |(name, t): (TeamName, Table<'_>)| {
         let remedy = "give the team its ports: ports = \"20100-20199\", or a list of ranges";
         let ranges: Vec<_> = t
@@ -113,7 +114,8 @@ pub(super) fn teams(item: Option<&Item<'_>>) -> Vec<(TeamName, TeamEntry)> {
         let stall_timeout =
             t.item("stall_timeout").and_then(|i| i.parsed("write a duration, such as \"60s\"", values::duration));
         let ports = ranges.iter().map(|r| r.value).collect();
-        let team = Team { ports, bind, visitors, contact, stall_timeout };
+        let limits = super::limits::of_team(&t, limits);
+        let team = Team { ports, bind, visitors, contact, stall_timeout, limits };
         (name, TeamEntry { ranges, team })
     };
     named::<TeamName>(item, "team", &keys::TEAM).into_iter().map(each).collect()

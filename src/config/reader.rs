@@ -201,6 +201,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether a key of this name may stand here.
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.has(key)
+    }
+
     /// The value of a key.
     pub fn item(&self, key: &str) -> Option<Item<'a>> {
         debug_assert!(self.keys.has(key), "{key} is missing from config::keys");

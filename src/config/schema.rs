@@ -1,6 +1,7 @@
 //! The configuration as the rest of the daemon sees it: complete, checked, every path absolute, every default filled in.
 
 use super::cipher::Cipher;
+use super::limits::Limits;
 use super::sources::{SourcesConfig, Startups};
 use crate::model::{BindPolicy, CheckKind, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
@@ -34,6 +35,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[relay]`.
     pub relay: RelayConfig,
+    /// `[limits]`: defaults for every team. See [`Config::limits_of`].
+    pub limits: Limits,
     /// `[health]`: defaults for every service.
     pub health: HealthConfig,
     /// `[teams.NAME]`.
@@ -186,6 +189,8 @@ pub struct Team {
     pub contact: Option<String>,
     /// `stall_timeout`: for its visitors, in place of `[relay]`'s. See [`Config::stall_timeout`].
     pub stall_timeout: Option<Duration>,
+    /// `limits` over `[limits]`.
+    pub limits: Limits,
 }
 
 /// A host.

@@ -22,6 +22,7 @@ pub(super) fn raise_limit(config: &Config) {
         tracing::warn!(%error, soft, hard, "the limit of open files stays low");
         limit = soft;
     }
+    crate::model::set_file_limit(limit);
     if let Some(warning) = shortage(config.hosts.len(), config.fixed_ports.len(), limit) {
         tracing::warn!("{warning}");
     }

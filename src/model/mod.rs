@@ -2,6 +2,7 @@
 
 mod accept;
 mod behind;
+mod files;
 mod forecast;
 mod gate;
 mod ids;
@@ -14,6 +15,7 @@ mod view;
 
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use behind::{BEHIND, BehindView, Laggard, SpillView};
+pub use files::{FileUse, is_kept, kept as kept_files, set_file_limit};
 pub use forecast::{Forecast, forecast};
 pub use gate::GateView;
 pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};

@@ -39,6 +39,8 @@ pub(super) struct Client {
     vital: Arc<Vital>,
     pub(super) ident: Arc<Ident>,
     pub(super) id: SessionId,
+    /// It came when the open files that were left were kept for operators.
+    crowded: bool,
     verified: Option<Verified>,
     pub(super) session: Option<Arc<Session>>,
     signed_in: Option<oneshot::Sender<SignedIn>>,
@@ -57,6 +59,7 @@ impl Client {
         peer: SocketAddr,
         vital: Arc<Vital>,
         ident: Arc<Ident>,
+        crowded: bool,
         signed_in: oneshot::Sender<SignedIn>,
     ) -> Box<Self> {
         Box::new(Self {
@@ -65,6 +68,7 @@ impl Client {
             vital,
             ident,
             id: SessionId::new(),
+            crowded,
             verified: None,
             session: None,
             signed_in: Some(signed_in),
@@ -205,8 +209,14 @@ impl Handler for Box<Client> {
             orders: Mailbox::default(),
             over: Said::default(),
         });
-        if let Err(rule) = self.shared.registry.session_begins(Arc::clone(&session)) {
-            self.auth_failed("publickey", &session.user, &rule, session.context());
+        let begins = if self.crowded && kind == SessionKind::Host {
+            Err("the open files that are left are kept for operators".to_owned())
+        } else {
+            self.shared.registry.session_begins(Arc::clone(&session))
+        };
+        if let Err(rule) = begins {
+            self.ident.proved();
+            self.sign_in_refused("publickey", &session.user, &rule, session.context());
             return Err(russh::Error::Disconnect);
         }
         self.session = Some(Arc::clone(&session));

@@ -39,12 +39,17 @@ impl Client {
     }
 
     pub(super) fn auth_failed(&self, method: &str, user: &str, rule: &str, context: Context) {
+        if self.shared.registry.open_for_business().is_ok() {
+            self.ident.failed();
+        }
+        self.sign_in_refused(method, user, rule, context);
+    }
+
+    /// The same where nothing was wrong with the key: no penalty follows from it.
+    pub(super) fn sign_in_refused(&self, method: &str, user: &str, rule: &str, context: Context) {
         let context =
             Context { source: Some(self.peer), user: Some(clean(user, 60)), session: Some(self.id), ..context };
         let registry = &self.shared.registry;
-        if registry.open_for_business().is_ok() {
-            self.ident.failed();
-        }
         match (&context.host, &context.fingerprint) {
             (Some(host), _) => registry.note_refusal(host, rule, None),
             (None, Some(key)) => registry.note_key(self.peer, &clean(user, 60), key, rule),

@@ -30,6 +30,7 @@ use russh::keys::PrivateKey;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -248,7 +249,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 
 fn admit(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
     let config = shared.registry.config();
-    match shared.gate.admit(&config, peer.ip(), Instant::now()) {
+    match shared.gate.admit(&config, peer.ip(), socket.as_raw_fd(), Instant::now()) {
         Ok(pass) => {
             tokio::spawn(owner::own(Arc::clone(shared), socket, peer, pass));
         }

@@ -6,12 +6,13 @@ use super::gate::{Offence, Pass};
 use super::pulse::{self, Pulse};
 use super::stream::{Ident, SessionStream};
 use crate::audit::{Actor, Context, Event, What};
-use crate::model::{Obituary, ObituaryCause, clean_line};
+use crate::model::{FileUse, Obituary, ObituaryCause, clean_line, is_kept};
 use crate::tunnels::{Order, Session, Vital};
 use russh::Disconnect;
 use russh::server::{Handle, RunningSession};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -45,6 +46,7 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass
     let _ = socket.set_nodelay(true);
     // What is sent to a dead host blocks the library's loop, keepalive included; the kernel notices.
     let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(config.ssh.send_timeout));
+    let crowded = is_kept(socket.as_raw_fd(), FileUse::Many);
     let vital = Arc::new(Vital::default());
     if let Some(rtt) = super::path::round_trip(&socket) {
         vital.path(rtt);
@@ -52,7 +54,7 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass
     let ident = Arc::new(Ident::default());
     let stream = SessionStream::new(socket, Arc::clone(&vital), Arc::clone(&ident));
     let (tx, signed_in) = oneshot::channel();
-    let client = Client::new(Arc::clone(shared), peer, Arc::clone(&vital), Arc::clone(&ident), tx);
+    let client = Client::new(Arc::clone(shared), peer, Arc::clone(&vital), Arc::clone(&ident), crowded, tx);
     let refused = |offence: Offence, why: &str| {
         // Who tried keys is told by that, however it ended.
         let offence = match offence {

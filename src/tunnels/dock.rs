@@ -4,16 +4,18 @@ use super::carrier::{Carrier, FromHost, HostReader, HostWriter, OpenError};
 use super::forward::Grant;
 use super::live::{Caller, CheckFailure, Tunnel, TunnelOrder, VisitOrder, Visitor};
 use super::quay::Quay;
+use super::rate::Metered;
 use super::registry::Registry;
 use super::relay::{End, Tally, Terms, VisitorStream, relay, settle};
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Config;
-use crate::model::{CheckKind, LinkLayer, Port, VisitorId, now};
+use crate::model::{CheckKind, FileUse, LinkLayer, Port, VisitorId, is_kept, now};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,6 +82,9 @@ fn bind_one(ip: IpAddr, port: Port, send_timeout: Duration) -> io::Result<TcpLis
     let _ = socket.set_tcp_user_timeout(Some(send_timeout));
     let _ = socket.set_tcp_keepalive(&VISITOR_KEEPALIVE);
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    if is_kept(socket.as_raw_fd(), FileUse::Many) {
+        return Err(io::Error::other("the open files that are left are kept for operators"));
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -124,7 +129,13 @@ pub async fn run<C: Carrier>(registry: Arc<Registry>, tunnel: Arc<Tunnel>, liste
                 let caller = Caller { source, operator: None };
                 if let Some(visit) = Visit::admit(&registry, &tunnel, caller, &stream) {
                     let id = visit.visitor.id;
-                    handles.insert(id, visits.spawn(visit.run(stream, carrier.clone(), None)));
+                    let task = match tunnel.rates(&registry.config()) {
+                        None => visits.spawn(visit.run(stream, carrier.clone(), None)),
+                        Some(rates) => {
+                            visits.spawn(visit.run(Metered { inner: stream, rates }, carrier.clone(), None))
+                        }
+                    };
+                    handles.insert(id, task);
                 }
             }
         }
@@ -150,14 +161,18 @@ impl Visit {
     /// Lets a visitor from the network in, or turns it away with a reset and a line in the journal.
     fn admit(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: Caller, stream: &TcpStream) -> Option<Self> {
         let config = registry.config();
-        match registry.not_stopping().and_then(|()| admissible(&config, tunnel, caller.source.ip())) {
+        let no = match registry.not_stopping() {
+            Ok(()) => admissible(registry, &config, tunnel, caller.source.ip(), stream),
+            Err(rule) => Err(("stopping", rule)),
+        };
+        match no {
             Ok(()) => Some(Self::new(registry, tunnel, caller)),
-            Err(rule) => {
+            Err((word, rule)) => {
                 stream.abort();
                 tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
                 let context = Context { source: Some(caller.source), ..tunnel.context() };
                 let event = Event::refused(Actor::Visitor, What::VisitorRefused {}, &rule, context);
-                registry.record_visitor(tunnel, "refused", event);
+                registry.record_visitor(tunnel, word, event);
                 registry.touch();
                 None
             }
@@ -168,6 +183,7 @@ impl Visit {
         let visitor = Arc::new(Visitor { id: VisitorId::new(), caller, since: now(), tally: Tally::default() });
         tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).insert(visitor.id, Arc::clone(&visitor));
         tunnel.visitors_total.fetch_add(1, Ordering::Relaxed);
+        registry.visitor_comes(&tunnel.lease.team);
         registry.touch();
         Self {
             registry: Arc::clone(registry),
@@ -267,6 +283,7 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         self.tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.visitor.id);
+        self.registry.visitor_goes(&self.tunnel.lease.team);
         if self.open {
             if self.reason.is_some() {
                 self.tunnel.note_cut();
@@ -306,13 +323,39 @@ impl<V: VisitorStream> Drop for Unclean<V> {
 }
 
 /// Whether this address may visit. Loopback always may: `ssh -J`-less use on the bastion itself is what a loopback bind
-/// is for. Others only where the team's policy is `gateway` and its list holds them.
-fn admissible(config: &Config, tunnel: &Tunnel, ip: IpAddr) -> Result<(), String> {
-    let max = config.relay.max_visitors;
-    if tunnel.visitors_now() >= max {
-        return Err(format!("port {} has {max} visitors already (relay.max_visitors)", tunnel.port()));
+/// is for. Others only where the team's policy is `gateway` and its list holds them. Else a word for the rule, and the rule.
+fn admissible(
+    registry: &Registry,
+    config: &Config,
+    tunnel: &Tunnel,
+    ip: IpAddr,
+    stream: &TcpStream,
+) -> Result<(), (&'static str, String)> {
+    // First what costs those who are welcome nothing: strangers must not use up their rate.
+    welcome(config, tunnel, ip).map_err(|rule| ("network", rule))?;
+    if is_kept(stream.as_raw_fd(), FileUse::Many) {
+        return Err(("files", "the open files that are left are kept for operators".to_owned()));
     }
-    welcome(config, tunnel, ip)
+    let (port, team) = (tunnel.port(), &tunnel.lease.team);
+    let limits = config.limits_of(team);
+    let max = limits.max_visitors;
+    if tunnel.visitors_now() >= max {
+        let whose =
+            if max == config.relay.max_visitors { "relay.max_visitors" } else { "the team's limits.max_visitors" };
+        return Err(("max_visitors", format!("port {port} has {max} visitors already ({whose})")));
+    }
+    if let Some(max) = limits.team_visitors
+        && registry.team_visitors(team) >= max
+    {
+        return Err(("team_visitors", format!("team {team} has {max} visitors already (limits.team_visitors)")));
+    }
+    if let Some(rate) = limits.visitors_per_second
+        && tunnel.intake.take(f64::from(rate), f64::from(rate) * 2.0, 1.0, 1.0, Instant::now()).is_err()
+    {
+        let rule = format!("port {port} has more than {rate} new visitors a second (limits.visitors_per_second)");
+        return Err(("visitors_per_second", rule));
+    }
+    Ok(())
 }
 
 /// Whether the team's policy lets this address in.

@@ -86,6 +86,10 @@ impl Registry {
         if !state.sessions.contains_key(&session.id) {
             return Err("this session is ending".to_owned());
         }
+        let max = session.team.as_ref().map_or(&config.limits, |t| config.limits_of(t)).tunnels_per_session;
+        if state.carried.get(&session.id).is_some_and(|all| all.len() >= max) {
+            return Err(format!("this session carries {max} tunnels already (limits.tunnels_per_session)"));
+        }
         let decision =
             state.ledger.decide(&config, host, Some(&session.fingerprint), asked_port, &|p| state.in_use(p), &|p| {
                 state.holder(p) == Some(session.id)

@@ -1,9 +1,11 @@
 //! What is live: sessions, tunnels and visitors. Shared between the threads; counters are atomic.
 
 use super::post::{Mailbox, Said};
+use super::rate::{Bucket, Rates};
 use super::relay::Tally;
 use super::vital::Vital;
 use crate::audit::Context;
+use crate::config::Config;
 use crate::model::{
     BEHIND, BehindView, CheckKind, HealthView, HostName, Laggard, LeaseView, LinkLayer, Obituary, Port, Role,
     SessionId, SessionKind, TeamName, Time, Traffic, VisitorId, VisitorView,
@@ -170,6 +172,10 @@ pub struct Tunnel {
     pub visitors_total: AtomicU64,
     /// Visitors turned away or cut so far.
     pub visitors_refused: AtomicU64,
+    /// New visitors, where there is a limit to how many a second.
+    pub intake: Bucket,
+    /// Its bytes, where there is a limit to how many a second.
+    rates: Mutex<Option<Arc<Rates>>>,
     /// Visitors whose connections were just cut, and when the last one was: those that a tunnel's end costs are cut a
     /// moment before it or with it.
     pub cut: Mutex<Option<(Instant, u64)>>,
@@ -198,6 +204,8 @@ impl Tunnel {
             visitors: Mutex::default(),
             visitors_total: AtomicU64::new(0),
             visitors_refused: AtomicU64::new(0),
+            intake: Bucket::default(),
+            rates: Mutex::default(),
             cut: Mutex::default(),
             health: Mutex::default(),
             recheck: Notify::new(),
@@ -205,6 +213,16 @@ impl Tunnel {
             stop: Said::default(),
             released: Said::default(),
         }
+    }
+
+    /// The buckets for the bytes of visitors that come now; none when there is no limit.
+    #[must_use]
+    pub fn rates(&self, config: &Config) -> Option<Arc<Rates>> {
+        let rate = config.limits_of(&self.lease.team).bytes_per_second?;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        // A changed rate begins with buckets of its own; visitors that are there keep theirs.
+        let same = rates.take().filter(|r| r.rate == rate);
+        Some(Arc::clone(rates.insert(same.unwrap_or_else(|| Arc::new(Rates::new(rate))))))
     }
 
     /// The port.

@@ -2,6 +2,7 @@
 //!
 //! One lock guards it. It is taken at sign-in, at a forward, at an end: never for a byte and never across a wait.
 
+use super::crowd::Crowd;
 use super::dirty::Dirty;
 use super::ledger::{Conflict, Ledger};
 use super::live::{Session, Tunnel};
@@ -94,6 +95,7 @@ pub struct Registry {
     /// The journal.
     pub journal: Journal,
     pub(super) repeats: Repeats,
+    pub(super) crowd: Crowd,
     pub(super) store: StoreHandle,
     state: Mutex<State>,
     tick: watch::Sender<u64>,
@@ -141,6 +143,7 @@ impl Registry {
             limits: ArcSwap::from_pointee(limits),
             journal,
             repeats: Repeats::default(),
+            crowd: Crowd::default(),
             store,
             state: Mutex::new(State {
                 mutes: super::mutes::Mutes::new(saved.mutes.iter().cloned()),
@@ -297,6 +300,12 @@ impl Registry {
             };
             if let Some(b) = block {
                 return Err(super::ledger::block_rule(b));
+            }
+            if let Some(host) = &session.host {
+                let max = session.team.as_ref().map_or(&config.limits, |t| config.limits_of(t)).sessions_per_host;
+                if state.by_host.get(host).is_some_and(|all| all.len() >= max) {
+                    return Err(format!("host {host} has {max} sessions already (limits.sessions_per_host)"));
+                }
             }
             state.dirty.session(&session);
             if let Some(host) = &session.host {

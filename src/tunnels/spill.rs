@@ -3,11 +3,12 @@
 //! The host's side must always be drained (see [`super::carrier::HostReader`]), so what the visitor does not take has
 //! to go somewhere. nginx does the same for slow readers of a proxied download.
 
-use crate::model::SpillView;
+use crate::model::{FileUse, SpillView, is_kept};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,6 +137,9 @@ impl Backlog {
             Some(f) => Arc::clone(f),
             None => {
                 let f = Arc::new(tempfile::tempfile_in(&self.budget.dir)?);
+                if is_kept(f.as_raw_fd(), FileUse::Many) {
+                    return Err(io::Error::other("the open files that are left are kept for operators"));
+                }
                 self.file = Some(Arc::clone(&f));
                 f
             }

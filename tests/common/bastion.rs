@@ -40,6 +40,7 @@ pub struct Builder {
     hosts: String,
     operators: String,
     sections: BTreeMap<&'static str, String>,
+    files: Option<u32>,
 }
 
 impl Builder {
@@ -55,7 +56,14 @@ impl Builder {
             hosts: String::new(),
             operators: String::new(),
             sections,
+            files: None,
         }
+    }
+
+    /// So many open files are all that the daemon may have.
+    pub fn files(mut self, limit: u32) -> Self {
+        self.files = Some(limit);
+        self
     }
 
     /// A team with this many ports (at most [`super::ports::BLOCK`]), bound to loopback.
@@ -147,6 +155,7 @@ impl Builder {
             ready: Value::Null,
             log: Vec::new(),
             follower: Mutex::new(None),
+            files: self.files,
         };
         bastion.start();
         bastion
@@ -169,6 +178,7 @@ pub struct Bastion {
     ready: Value,
     log: Vec<Lines>,
     follower: Mutex<Option<Follower>>,
+    files: Option<u32>,
 }
 
 impl Bastion {
@@ -181,7 +191,15 @@ impl Bastion {
     #[track_caller]
     pub fn start(&mut self) {
         assert!(self.daemon.is_none(), "the daemon runs already");
-        let mut daemon = Command::new(BINARY)
+        let mut daemon = match self.files {
+            None => Command::new(BINARY),
+            Some(n) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {n} && exec \"$@\""), "sh", BINARY]);
+                shell
+            }
+        };
+        let mut daemon = daemon
             .args(["serve", "--config"])
             .arg(self.config())
             .env("NO_COLOR", "1")

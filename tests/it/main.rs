@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod abuse_limits;
 mod abuse_sources;
 mod actions;
 mod bulk;

@@ -13,13 +13,14 @@ mod penalty;
 pub(super) use penalty::Offence;
 
 use crate::config::Config;
-use crate::model::{GateView, now};
+use crate::model::{FileUse, GateView, is_kept, now};
 use ipnet::IpNet;
 use known::Known;
 use penalty::{Standing, Table};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -136,8 +137,14 @@ impl Gate {
     }
 
     /// Lets a connection in, or says why not.
-    pub(super) fn admit(self: &Arc<Self>, config: &Arc<Config>, ip: IpAddr, now: Instant) -> Result<Pass, No> {
-        let result = self.decide(config, ip, now);
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        config: &Arc<Config>,
+        ip: IpAddr,
+        fd: RawFd,
+        now: Instant,
+    ) -> Result<Pass, No> {
+        let result = self.decide(config, ip, fd, now);
         if let Err(no) = &result {
             self.count(no.kind);
         }
@@ -152,7 +159,7 @@ impl Gate {
         }
     }
 
-    fn decide(self: &Arc<Self>, config: &Arc<Config>, ip: IpAddr, now: Instant) -> Result<Pass, No> {
+    fn decide(self: &Arc<Self>, config: &Arc<Config>, ip: IpAddr, fd: RawFd, now: Instant) -> Result<Pass, No> {
         let no = |kind, rule: String| Err(No { kind, rule });
         let rules = &config.sources;
         if let Err(rule) = rules.admits(ip) {
@@ -165,6 +172,11 @@ impl Gate {
             (false, true) => Kind::Known,
             (false, false) => Kind::Stranger,
         };
+        // Who is a host and who an operator is known only after the sign-in; strangers are neither, mostly.
+        let used_for = if kind == Kind::Stranger { FileUse::Many } else { FileUse::Perhaps };
+        if is_kept(fd, used_for) {
+            return no("files", "the open files that are left are kept for operators".to_owned());
+        }
         let mut slow = false;
         if kind != Kind::Exempt && rules.penalties.on {
             match state.penalties.standing(&net, &rules.penalties, now) {

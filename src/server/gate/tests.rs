@@ -18,7 +18,7 @@ impl Rig {
         Self { gate: Gate::new(dir.path()), config: config(text), now: Instant::now(), _dir: dir }
     }
     fn come(&self, ip: &str) -> Result<Pass, &'static str> {
-        self.gate.admit(&self.config, ip.parse().unwrap(), self.now).map_err(|no| no.kind)
+        self.gate.admit(&self.config, ip.parse().unwrap(), 9, self.now).map_err(|no| no.kind)
     }
     /// Comes and fails.
     fn fail(&self, ip: &str, offence: Offence) -> Result<Option<String>, &'static str> {
@@ -155,6 +155,6 @@ fn what_is_known_is_known_after_a_restart() {
     r.gate.save(&r.config, ["198.51.100.1".parse().unwrap(), "127.0.0.1".parse().unwrap()].into_iter());
     let again = Gate::new(r._dir.path());
     assert_eq!(again.view().known_networks, 2, "loopback is none");
-    let held: Vec<_> = (0..500).map(|_| again.admit(&r.config, "203.0.113.7".parse().unwrap(), r.now)).collect();
+    let held: Vec<_> = (0..500).map(|_| again.admit(&r.config, "203.0.113.7".parse().unwrap(), 9, r.now)).collect();
     assert!(held.iter().all(Result::is_ok));
 }
