@@ -1,8 +1,8 @@
 //! What the journal records: typed events, each with the same few context fields.
 
 use crate::model::{
-    BlockTarget, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, Severity, TeamName, Time, Verdict,
-    VisitorId,
+    BlockTarget, CertMark, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, Severity, TeamName, Time,
+    Verdict, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -45,6 +45,9 @@ pub struct Context {
     /// Fingerprint of the key used (`SHA256:…`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// The certificate used, for a sign-in by certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Box<CertMark>>,
     /// User name given at login, cleaned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -114,6 +117,16 @@ pub enum What {
     ConfigReload {
         /// What changed, a sentence each.
         changes: Vec<String>,
+    },
+    /// A revocation list was read, or cannot be (outcome `failure`): nobody can sign in then.
+    #[serde(rename = "trust.list")]
+    RevocationList {
+        /// Its file.
+        file: String,
+        /// Keys it has.
+        keys: usize,
+        /// Certificates it has, by number, by range of numbers or by key id.
+        certificates: usize,
     },
     /// Configuration and ledger disagree about a port.
     #[serde(rename = "config.conflict")]
@@ -392,6 +405,7 @@ impl Event {
             What::AuditRecovered { .. } => "audit.recovered",
             What::AuditResumed { .. } => "audit.resumed",
             What::ConfigReload { .. } => "config.reload",
+            What::RevocationList { .. } => "trust.list",
             What::ConfigConflict { .. } => "config.conflict",
             What::AuthSuccess { .. } => "auth.success",
             What::AuthFailure { .. } => "auth.failure",

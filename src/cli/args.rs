@@ -195,7 +195,8 @@ pub enum Verb {
     #[command(about = help("revoke"), long_about = long_help("revoke"))]
     /// See the table of actions.
     Revoke {
-        /// A host's name, a port, or a key's fingerprint (SHA256:…)
+        /// A host's name, a port, a key's fingerprint (SHA256:…), team:NAME, operator:NAME; of certificates
+        /// serial:N@CA, id:KEYID or ca:CA, where CA is a fingerprint or an authority's name
         #[arg(value_parser = BlockTarget::parse)]
         target: BlockTarget,
         /// Why, for the audit and for whoever is refused
@@ -208,7 +209,8 @@ pub enum Verb {
     #[command(about = help("restore"), long_about = long_help("restore"))]
     /// See the table of actions.
     Restore {
-        /// A host's name, a port, or a key's fingerprint (SHA256:…)
+        /// A host's name, a port, a key's fingerprint (SHA256:…), team:NAME, operator:NAME; of certificates
+        /// serial:N@CA, id:KEYID or ca:CA, where CA is a fingerprint or an authority's name
         #[arg(value_parser = BlockTarget::parse)]
         target: BlockTarget,
         /// Confirmation.

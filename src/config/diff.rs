@@ -27,6 +27,8 @@ pub struct Diff {
     pub operators_removed: Vec<OperatorName>,
     /// Operators that are in both and differ.
     pub operators_changed: Vec<OperatorChange>,
+    /// Authorities, principals, revocation lists and networks of keys: a sentence each.
+    pub trust: Vec<String>,
     /// Settings that apply at once, to what begins from now on.
     pub settings: Vec<SettingChange>,
     /// Settings that apply at the next start.
@@ -169,6 +171,7 @@ impl Diff {
             operators_added: cloned(new.operators.keys(), old.operators.keys()),
             operators_removed: cloned(old.operators.keys(), new.operators.keys()),
             operators_changed: in_both(&old.operators, &new.operators, OperatorChange::between),
+            trust: super::diff_trust::changes(old, new),
             settings: setting_changes(&settings(old), &settings(new)),
             restart: setting_changes(&restart_settings(old), &restart_settings(new)),
         }
@@ -193,6 +196,7 @@ impl Diff {
         out.extend(self.operators_added.iter().map(|o| format!("operator {o} added")));
         out.extend(self.operators_removed.iter().map(|o| format!("operator {o} removed")));
         self.operators_changed.iter().for_each(|o| o.tell(&mut out));
+        out.extend(self.trust.iter().cloned());
         out.extend(self.settings.iter().map(|s| format!("{}: {} → {}", s.key, s.from, s.to)));
         out.extend(self.needs_restart());
         out

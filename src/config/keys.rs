@@ -170,13 +170,20 @@ pub const TEAM: SectionKeys = SectionKeys {
         words("contact", "none"),
         words("stall_timeout", "as in `[relay]`"),
         words("limits", "as in `[limits]`"),
+        words("principals", "none"),
     ],
 };
 
 /// `[hosts.NAME]`.
 pub const HOST: SectionKeys = SectionKeys {
     title: "hosts.NAME",
-    keys: &[required("team"), required("keys"), words("ports", "none"), value("check", "\"tcp\"")],
+    keys: &[
+        required("team"),
+        words("keys", "none"),
+        words("principals", "none"),
+        words("ports", "none"),
+        value("check", "\"tcp\""),
+    ],
 };
 
 /// A fixed port of a host written as a table: `ports = { web = { port = 20180, check = "http" } }`.
@@ -197,15 +204,41 @@ pub const OPERATOR: SectionKeys = SectionKeys {
     title: "operators.NAME",
     keys: &[
         words("keys", "none"),
+        words("principals", "none"),
         value("role", "\"viewer\""),
         words("teams", "all teams"),
         words("unix_user", "none"),
     ],
 };
 
+/// `[trust]`.
+pub const TRUST: SectionKeys = SectionKeys { title: "trust", keys: &[words("revoked_keys", "none")] };
+
+/// `[authorities.NAME]`.
+pub const AUTHORITY: SectionKeys = SectionKeys {
+    title: "authorities.NAME",
+    keys: &[required("keys"), required("vouches_for"), words("teams", "all teams"), value("max_role", "\"viewer\"")],
+};
+
 /// All of them, in the order of the documentation.
-pub const SECTIONS: &[SectionKeys] =
-    &[BASTION, SSH, SOURCES, CONTROL, AUDIT, LOG, RELAY, LIMITS, HEALTH, TEAM, TEAM_LIMITS, HOST, SERVICE, OPERATOR];
+pub const SECTIONS: &[SectionKeys] = &[
+    BASTION,
+    SSH,
+    SOURCES,
+    CONTROL,
+    AUDIT,
+    LOG,
+    RELAY,
+    LIMITS,
+    HEALTH,
+    TRUST,
+    AUTHORITY,
+    TEAM,
+    TEAM_LIMITS,
+    HOST,
+    SERVICE,
+    OPERATOR,
+];
 
 /// What may stand at the top of the file.
 pub const TOP: &[&str] = &[
@@ -218,6 +251,8 @@ pub const TOP: &[&str] = &[
     "relay",
     "limits",
     "health",
+    "trust",
+    "authorities",
     "teams",
     "hosts",
     "operators",

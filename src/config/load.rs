@@ -6,6 +6,7 @@ use super::reader;
 use super::rules::People;
 use super::schema::{Config, Host, Operator};
 use super::sections;
+use super::trust;
 use crate::model::{HostName, OperatorName};
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,9 +73,12 @@ impl Config {
                 teams: people::teams(section("teams").as_ref(), &limits),
                 hosts: people::hosts(section("hosts").as_ref(), &health),
                 operators: people::operators(section("operators").as_ref()),
+                authorities: trust::authorities(section("authorities").as_ref()),
             };
             let keys = people.check(&report, &ssh.listen);
-            let People { teams, hosts, operators } = people;
+            let trust = trust::trust(&report, section("trust").as_ref(), &base);
+            let trust = people.trust(&report, trust, &keys);
+            let People { teams, hosts, operators, .. } = people;
             let hosts: BTreeMap<HostName, Host> =
                 hosts.into_iter().filter_map(|(name, h)| Some((name, h.finish()?))).collect();
             let fixed_ports = hosts
@@ -85,8 +89,9 @@ impl Config {
             let operators: BTreeMap<OperatorName, Operator> =
                 operators.into_iter().map(|(name, o)| (name, o.finish())).collect();
             let of_operators = operators.values().flat_map(|o| &o.keys);
-            let expiries =
-                of_hosts.chain(of_operators).filter_map(|k| Some((k.fingerprint.clone(), k.expires?))).collect();
+            let all: Vec<_> = of_hosts.chain(of_operators).collect();
+            let expiries = all.iter().filter_map(|k| Some((k.fingerprint.clone(), k.expires?))).collect();
+            let networks = all.iter().filter_map(|k| Some((k.fingerprint.clone(), k.networks.clone()?))).collect();
             Self {
                 path: absolute,
                 read_at: crate::model::now(),
@@ -101,10 +106,12 @@ impl Config {
                 relay,
                 limits,
                 health,
+                trust,
                 teams: teams.into_iter().map(|(name, t)| (name, t.team)).collect(),
                 hosts,
                 operators,
                 keys,
+                networks,
                 expiries,
                 fixed_ports,
             }

@@ -3,34 +3,43 @@
 
 mod cipher;
 mod diff;
+mod diff_trust;
 mod expiry;
 pub mod host_keys;
 pub mod keys;
+mod krl;
 mod limits;
 mod load;
 mod lookup;
+mod options;
 mod people;
 mod problem;
 mod public_key;
 mod reader;
+mod revoked;
 mod rules;
 pub mod scaffold;
 mod schema;
 mod sections;
 pub mod shell;
 mod sources;
+mod trust;
 mod values;
+mod vouch;
 
 pub use cipher::Cipher;
 pub use diff::{Diff, HostChange, OperatorChange, Scope, SettingChange, TeamChange};
 pub use limits::Limits;
 pub use lookup::account_of;
 pub use problem::{ConfigError, Problem};
+pub use public_key::RSA_MIN_BITS;
+pub use revoked::{ListNews, RevokedKeys, Suspect};
 pub use schema::{
     AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, Operator, Principal, Reach,
     RelayConfig, Service, SshConfig, Team,
 };
 pub use sources::{Overflow, Penalties, SourcesConfig, Startups};
+pub use trust::{Authority, Trust};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use super::public_key;
 use super::reader::{Item, Table};
 use super::schema::{HealthConfig, Host, HostKey, Operator, Service, Team};
 use super::sections::health_keys;
+use super::trust;
 use super::values;
 use crate::model::{
     BindPolicy, CheckKind, HostName, NameError, OperatorName, Port, PortError, PortRange, Role, TeamName,
@@ -22,18 +23,25 @@ pub(super) struct Placed<T> {
 
 pub(super) struct TeamEntry {
     pub ranges: Vec<Placed<PortRange>>,
+    pub principals: Vec<Placed<String>>,
     pub team: Team,
 }
 
 pub(super) struct HostEntry {
     pub team: Option<Placed<TeamName>>,
+    /// Where it stands, or its keys do.
+    pub at: Span,
+    /// No key is written, not even one that cannot be read.
+    pub keyless: bool,
     pub keys: Vec<Placed<HostKey>>,
+    pub principals: Vec<Placed<String>>,
     pub services: Vec<(Placed<Port>, String, Service)>,
     pub check: CheckKind,
 }
 
 pub(super) struct OperatorEntry {
     pub keys: Vec<Placed<HostKey>>,
+    pub principals: Vec<Placed<String>>,
     pub teams: Option<Vec<Placed<TeamName>>>,
     pub role: Role,
     pub unix_user: Option<Placed<String>>,
@@ -50,7 +58,7 @@ fn name<T: FromStr<Err = NameError>>(report: &Report<'_>, kind: &str, text: &str
 }
 
 /// The named tables of `[teams]`, `[hosts]` or `[operators]`, in the order of the file.
-fn named<'a, N: FromStr<Err = NameError>>(
+pub(super) fn named<'a, N: FromStr<Err = NameError>>(
     item: Option<&Item<'a>>,
     kind: &str,
     keys: &'static keys::SectionKeys,
@@ -115,13 +123,15 @@ pub(super) fn teams(item: Option<&Item<'_>>, limits: &Limits) -> Vec<(TeamName, 
             t.item("stall_timeout").and_then(|i| i.parsed("write a duration, such as \"60s\"", values::duration));
         let ports = ranges.iter().map(|r| r.value).collect();
         let limits = super::limits::of_team(&t, limits);
-        let team = Team { ports, bind, visitors, contact, stall_timeout, limits };
-        (name, TeamEntry { ranges, team })
+        let principals = trust::principals(&t);
+        let own = principals.iter().map(|p| p.value.clone()).collect();
+        let team = Team { ports, bind, visitors, contact, stall_timeout, limits, principals: own };
+        (name, TeamEntry { ranges, principals, team })
     };
     named::<TeamName>(item, "team", &keys::TEAM).into_iter().map(each).collect()
 }
 
-fn public_keys(item: &Item<'_>) -> Vec<Placed<HostKey>> {
+pub(super) fn public_keys(item: &Item<'_>) -> Vec<Placed<HostKey>> {
     let read = |i: Item<'_>| {
         let value = i.parsed("write each key as one line in quotes", public_key::read)?;
         Some(Placed { at: i.at, value })
@@ -132,20 +142,18 @@ fn public_keys(item: &Item<'_>) -> Vec<Placed<HostKey>> {
 pub(super) fn hosts(item: Option<&Item<'_>>, health: &HealthConfig) -> Vec<(HostName, HostEntry)> {
     let each = |(host, t): (HostName, Table<'_>)| {
         let team = t.required("team", "name the team that owns the host: team = \"…\"").and_then(|i| team_name(&i));
-        let remedy = "give the public keys the host signs in with: keys = [\"ssh-ed25519 AAAA…\"]";
-        let keys_item = t.required("keys", remedy);
-        if let Some(i) = keys_item.as_ref().filter(|i| i.list().is_empty()) {
-            t.report.add(&i.at, format!("`{}` is empty: the host could not sign in", i.label), remedy);
-        }
-        let keys = keys_item.iter().flat_map(public_keys).collect();
+        let keys = t.item("keys").iter().flat_map(public_keys).collect();
+        let principals = trust::principals(&t);
         let check = t.item("check").and_then(|i| i.word(CHECKS)).unwrap_or_default();
         let services = t.item("ports").map(|i| services(&i, check, health)).unwrap_or_default();
-        (host, HostEntry { team, keys, services, check })
+        let keyless = t.item("keys").is_none_or(|i| i.list().is_empty());
+        let at = t.item("keys").map_or_else(|| t.at.clone(), |i| i.at);
+        (host, HostEntry { team, at, keyless, keys, principals, services, check })
     };
     named::<HostName>(item, "host", &keys::HOST).into_iter().map(each).collect()
 }
 
-fn team_name(i: &Item<'_>) -> Option<Placed<TeamName>> {
+pub(super) fn team_name(i: &Item<'_>) -> Option<Placed<TeamName>> {
     let text = i.text("write the team's name in quotes")?;
     Some(Placed { at: i.at.clone(), value: name(i.report, "team", text, &i.at)? })
 }
@@ -214,14 +222,19 @@ pub(super) fn operators(item: Option<&Item<'_>>) -> Vec<(OperatorName, OperatorE
             }
             Some(Placed { at: i.at, value })
         });
-        if keys_item.is_none_or(|i| i.list().is_empty()) && t.item("unix_user").is_none() {
+        let principals = trust::principals(&t);
+        let none = |key: &str| t.item(key).is_none_or(|i| i.list().is_empty());
+        if none("keys") && none("principals") && t.item("unix_user").is_none() {
             t.report.add(
                 &t.at,
-                format!("[{}] has neither keys nor unix_user: the operator could never be recognised", t.label),
-                "give `keys` for access by SSH, or `unix_user` for the console on this machine",
+                format!(
+                    "[{}] has neither keys nor principals nor unix_user: the operator could never be recognised",
+                    t.label
+                ),
+                "give `keys` or `principals` for access by SSH, or `unix_user` for the console on this machine",
             );
         }
-        (operator, OperatorEntry { keys, teams, role, unix_user })
+        (operator, OperatorEntry { keys, principals, teams, role, unix_user })
     };
     named::<OperatorName>(item, "operator", &keys::OPERATOR).into_iter().map(each).collect()
 }
@@ -232,6 +245,7 @@ impl HostEntry {
         Some(Host {
             team: self.team?.value,
             keys: self.keys.into_iter().map(|k| k.value).collect(),
+            principals: self.principals.into_iter().map(|p| p.value).collect(),
             services: self.services.into_iter().map(|(_, name, s)| (name, s)).collect::<BTreeMap<_, _>>(),
             check: self.check,
         })
@@ -243,6 +257,7 @@ impl OperatorEntry {
     pub fn finish(self) -> Operator {
         Operator {
             keys: self.keys.into_iter().map(|k| k.value).collect(),
+            principals: self.principals.into_iter().map(|p| p.value).collect(),
             role: self.role,
             teams: self.teams.map(|teams| teams.into_iter().map(|t| t.value).collect()),
             unix_user: self.unix_user.map(|u| u.value),

@@ -5,7 +5,7 @@ use super::schema::HostKey;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 
 /// Shortest RSA modulus accepted, in bits. OpenSSH has a floor of 1024, NIST SP 800-131A of 2048.
-pub(super) const RSA_MIN_BITS: u32 = 2048;
+pub const RSA_MIN_BITS: u32 = 2048;
 
 const WANTED: &str = "put the one line of a .pub file here, such as \"ssh-ed25519 AAAA… pay-db\"";
 const MAKE_ONE: &str = "make an ed25519 key (ssh-keygen -t ed25519) and put its .pub line here";
@@ -22,7 +22,7 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
     if line.trim().contains(['\n', '\r']) {
         return Err(Complaint::new("more than one line", "write one string for each key: keys = [\"…\", \"…\"]"));
     }
-    let (expires, line) = super::expiry::split(line)?;
+    let (super::options::Options { expires, networks }, line) = super::options::split(line)?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let Some(algorithm) = words.first().copied() else {
         return Err(Complaint::new("an empty string is not a key", WANTED));
@@ -31,7 +31,7 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
         if words.iter().skip(1).any(|w| looks_like_algorithm(w)) {
             return Err(Complaint::new(
                 format!("options before a key ({algorithm:?}) are not supported"),
-                "write the key alone, from its type on, with nothing but expiry-time before it; what the key may do is set by team, ports and role",
+                "write the key alone, from its type on, with nothing but expiry-time and from before it; what the key may do is set by team, ports and role",
             ));
         }
         return Err(Complaint::new("this is not an OpenSSH public key", WANTED));
@@ -79,5 +79,6 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
         algorithm: algorithm.to_owned(),
         comment: crate::model::clean_line(&comment),
         expires,
+        networks,
     })
 }

@@ -4,7 +4,8 @@ use super::keys::nearest;
 use super::people::{HostEntry, OperatorEntry, Placed, TeamEntry};
 use super::problem::{Report, Span};
 use super::schema::{HostKey, Principal};
-use crate::model::{HostName, OperatorName, Port, PortRange, TeamName};
+use super::trust::AuthorityEntry;
+use crate::model::{AuthorityName, HostName, OperatorName, Port, PortRange, TeamName};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
@@ -13,6 +14,7 @@ pub(super) struct People {
     pub teams: Vec<(TeamName, TeamEntry)>,
     pub hosts: Vec<(HostName, HostEntry)>,
     pub operators: Vec<(OperatorName, OperatorEntry)>,
+    pub authorities: Vec<(AuthorityName, AuthorityEntry)>,
 }
 
 impl People {
@@ -20,6 +22,7 @@ impl People {
     pub fn check(&self, report: &Report<'_>, listen: &[SocketAddr]) -> HashMap<String, Principal> {
         self.ranges(report, listen);
         self.team_names(report);
+        self.recognisable(report);
         self.fixed_ports(report);
         self.unix_users(report);
         self.keys(report)
@@ -65,25 +68,38 @@ impl People {
         self.teams.iter().find(|(n, _)| n == name).map(|(_, t)| t)
     }
 
+    /// That a team named by somebody is there.
+    pub(super) fn known_team(&self, report: &Report<'_>, whose: &str, team: &Placed<TeamName>) {
+        if self.team(&team.value).is_some() {
+            return;
+        }
+        let near = nearest(team.value.as_str(), self.teams.iter().map(|(n, _)| n.as_str()));
+        let near = near.map(|n| format!("did you mean {n:?}? ")).unwrap_or_default();
+        let remedy = format!("{near}Name a team that exists, or add [teams.{}]", quoted(team.value.as_str()));
+        report.add(&team.at, format!("{whose} names the team {:?}, which does not exist", team.value.as_str()), remedy);
+    }
+
     fn team_names(&self, report: &Report<'_>) {
-        let unknown = |whose: String, team: &Placed<TeamName>| {
-            if self.team(&team.value).is_some() {
-                return;
-            }
-            let near = nearest(team.value.as_str(), self.teams.iter().map(|(n, _)| n.as_str()));
-            let near = near.map(|n| format!("did you mean {n:?}? ")).unwrap_or_default();
-            let remedy = format!("{near}Name a team that exists, or add [teams.{}]", quoted(team.value.as_str()));
-            report.add(
-                &team.at,
-                format!("{whose} names the team {:?}, which does not exist", team.value.as_str()),
-                remedy,
-            );
-        };
         for (host, entry) in &self.hosts {
-            entry.team.iter().for_each(|t| unknown(format!("host {host}"), t));
+            entry.team.iter().for_each(|t| self.known_team(report, &format!("host {host}"), t));
         }
         for (operator, entry) in &self.operators {
-            entry.teams.iter().flatten().for_each(|t| unknown(format!("operator {operator}"), t));
+            entry.teams.iter().flatten().for_each(|t| self.known_team(report, &format!("operator {operator}"), t));
+        }
+    }
+
+    /// A host is known by a key, by a principal of its own, or by one of its team's.
+    fn recognisable(&self, report: &Report<'_>) {
+        for (host, entry) in &self.hosts {
+            let of_team =
+                entry.team.as_ref().and_then(|t| self.team(&t.value)).is_some_and(|t| !t.principals.is_empty());
+            if entry.keyless && entry.principals.is_empty() && !of_team {
+                report.add(
+                    &entry.at,
+                    format!("[hosts.{}] has neither keys nor principals: the host could not sign in", quoted(host.as_str())),
+                    "give the public keys the host signs in with: keys = [\"ssh-ed25519 AAAA…\"]; or the principals of its certificates",
+                );
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 use super::cipher::Cipher;
 use super::limits::Limits;
 use super::sources::{SourcesConfig, Startups};
-use crate::model::{BindPolicy, CheckKind, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
+use super::trust::Trust;
+use crate::model::{BindPolicy, CheckKind, HostName, Networks, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[health]`: defaults for every service.
     pub health: HealthConfig,
+    /// `[trust]` and `[authorities.NAME]`, and the principals of teams, hosts and operators.
+    pub trust: Trust,
     /// `[teams.NAME]`.
     pub teams: BTreeMap<TeamName, Team>,
     /// `[hosts.NAME]`.
@@ -47,6 +50,8 @@ pub struct Config {
     pub operators: BTreeMap<OperatorName, Operator>,
     /// Whose each key is, by fingerprint (`SHA256:…`).
     pub keys: HashMap<String, Principal>,
+    /// From where keys may be used, by fingerprint; those that are limited.
+    pub networks: HashMap<String, Networks>,
     /// When keys expire, by fingerprint; those that do.
     pub expiries: HashMap<String, Time>,
     /// Whose each fixed port is, and the service's name.
@@ -191,6 +196,8 @@ pub struct Team {
     pub stall_timeout: Option<Duration>,
     /// `limits` over `[limits]`.
     pub limits: Limits,
+    /// `principals`: a certificate with one of them signs in the host of this team that its key id names.
+    pub principals: Vec<String>,
 }
 
 /// A host.
@@ -200,6 +207,8 @@ pub struct Host {
     pub team: TeamName,
     /// `keys`: public keys in OpenSSH's one-line form.
     pub keys: Vec<HostKey>,
+    /// `principals`: a certificate with one of them signs it in.
+    pub principals: Vec<String>,
     /// `ports`: its fixed ports, by service name.
     pub services: BTreeMap<String, Service>,
     /// `check`: how ports without a check of their own are checked (sticky and requested ones too). Default `tcp`.
@@ -217,6 +226,8 @@ pub struct HostKey {
     pub comment: String,
     /// `expiry-time` before it: from then on it signs nobody in.
     pub expires: Option<Time>,
+    /// `from` before it: it signs nobody in from elsewhere.
+    pub networks: Option<Networks>,
 }
 
 /// A fixed port of a host.
@@ -235,6 +246,8 @@ pub struct Service {
 pub struct Operator {
     /// `keys`.
     pub keys: Vec<HostKey>,
+    /// `principals`: a certificate with one of them signs the operator in.
+    pub principals: Vec<String>,
     /// `role`, default `viewer`. An admin is never limited to teams.
     pub role: Role,
     /// `teams`; none means all.

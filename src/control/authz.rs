@@ -2,7 +2,7 @@
 
 use super::actions::action;
 use super::protocol::{Action, ApiError, ErrorCode, Identity};
-use crate::model::{Role, TeamName};
+use crate::model::{BlockTarget, Role, TeamName};
 
 /// The least role for this action.
 ///
@@ -12,7 +12,17 @@ pub fn required_role(wanted: &Action) -> Role {
     match wanted {
         // Not an entry of the palette: every console that acts enters write mode first.
         Action::WriteMode { .. } => Role::Operator,
+        // Of nobody's team, and they reach beyond it.
+        Action::Revoke { target, .. } | Action::Restore { target } if beyond_teams(target) => Role::Admin,
         other => action(other.id()).map_or(Role::Admin, |spec| spec.role),
+    }
+}
+
+fn beyond_teams(target: &BlockTarget) -> bool {
+    use BlockTarget as T;
+    match target {
+        T::Operator(_) | T::Ca(_) | T::Serial(_) | T::Id(_) => true,
+        T::Host(_) | T::Key(_) | T::Port(_) | T::Team(_) => false,
     }
 }
 
@@ -49,7 +59,6 @@ mod tests {
     use super::super::fake;
     use super::*;
     use crate::control::actions::ACTIONS;
-    use crate::model::BlockTarget;
 
     fn someone(role: Role, teams: Option<&[&str]>) -> Identity {
         let teams = teams.map(|ts| ts.iter().map(|t| t.parse().unwrap()).collect());

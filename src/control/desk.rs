@@ -104,7 +104,7 @@ impl Desk {
         let config = self.registry.config();
         let nobody = || Identity { role: Role::Viewer, teams: Some(Vec::new()), ..who.clone() };
         if let Some(uid) = who.uid {
-            return identify(&config, uid).unwrap_or_else(|_| nobody());
+            return identify(&config, uid).ok().filter(|x| !self.out(&x.name)).unwrap_or_else(nobody);
         }
         if who.via != "ssh" {
             return who.clone();
@@ -112,8 +112,22 @@ impl Desk {
         let leaving = who.session.is_some_and(|id| self.registry.session(id).is_none_or(|s| s.vital.cause().is_some()));
         let rights = who.name.parse::<OperatorName>().ok().and_then(|n| config.operators.get(&n).cloned());
         match rights {
-            Some(r) if !leaving => Identity { role: r.role, teams: r.teams, ..who.clone() },
+            Some(r) if !leaving && !self.out(&who.name) => Identity { role: r.role, teams: r.teams, ..who.clone() },
             _ => nobody(),
+        }
+    }
+
+    /// Whether an operator of this name is blocked.
+    fn out(&self, name: &str) -> bool {
+        name.parse::<OperatorName>().is_ok_and(|n| self.registry.dismissed(&n).is_some())
+    }
+
+    /// Whether this person may have no console any more: revoked, or gone from the configuration.
+    fn has_to_leave(&self, who: &Identity) -> bool {
+        let config = self.registry.config();
+        match who.uid {
+            Some(uid) => identify(&config, uid).is_err() || self.out(&who.name),
+            None => false,
         }
     }
 
@@ -121,7 +135,8 @@ impl Desk {
         let config = self.registry.config();
         let audit = self.registry.journal.status();
         let spill = self.registry.limits().budget.view();
-        let mut notices = self.conflicts(who);
+        let mut notices = self.registry.list_problems();
+        notices.extend(self.conflicts(who));
         if spill.is_nearly_full() {
             // Without the number that changes every second: a notice is to be read, and it is in the header.
             notices.push(format!(
@@ -144,7 +159,10 @@ impl Desk {
                 .registry
                 .blocks()
                 .into_iter()
-                .filter(|b| self.registry.target_context(&config, &b.target).team.is_none_or(|t| who.sees(&t)))
+                .filter(|b| match self.registry.target_context(&config, &b.target).team {
+                    Some(t) => who.sees(&t),
+                    None => unlimited(who) || matches!(b.target, BlockTarget::Key(_) | BlockTarget::Port(_)),
+                })
                 .collect(),
         }
     }
@@ -201,6 +219,7 @@ impl Desk {
             // The file speaks of every team.
             return findings;
         }
+        findings.extend(self.registry.list_problems());
         match crate::config::Config::load(&config.path) {
             Ok(on_disk) => {
                 let diff = crate::config::Diff::between(&config, &on_disk);
@@ -217,7 +236,8 @@ impl Desk {
         findings
     }
 
-    async fn act(&self, who: Identity, action: Action) -> Result<Outcome, ApiError> {
+    async fn act(&self, who: Identity, mut action: Action) -> Result<Outcome, ApiError> {
+        self.canonical(&mut action)?;
         let (team, context) = self.subject(&who, &action);
         let by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
         let allowed = authz::check(&who, &action, team.as_ref()).and_then(|()| self.not_above(&who, &action));
@@ -274,6 +294,15 @@ impl Desk {
             };
             ApiError::new(code, e.to_string())
         })
+    }
+
+    /// Blocks are asked for as they are kept, so that what is allowed, done and written down is one thing.
+    pub(super) fn canonical(&self, action: &mut Action) -> Result<(), ApiError> {
+        if let Action::Revoke { target, .. } | Action::Restore { target } = action {
+            let found = self.registry.canonical(target.clone());
+            *target = found.map_err(|e| ApiError::new(ErrorCode::NotFound, e.to_string()))?;
+        }
+        Ok(())
     }
 
     /// That the visitor or session an action means is no more.
@@ -418,6 +447,10 @@ impl Api for Desk {
 
     fn changed(&self) -> watch::Receiver<u64> {
         self.registry.changes()
+    }
+
+    fn dismissed(&self, who: &Identity) -> bool {
+        self.has_to_leave(who)
     }
 
     fn handle(&self, who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>> {

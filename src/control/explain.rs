@@ -83,6 +83,11 @@ impl Desk {
             Ok((port, rule)) => Explanation { allowed: true, port, rule, steps: vec![] },
             Err(rule) => Explanation { allowed: false, port: None, rule, steps: vec![] },
         };
+        let mut action = action.clone();
+        if let Err(e) = self.canonical(&mut action) {
+            return explain(Err(e.message));
+        }
+        let action = &action;
         let (team, _) = self.subject(who, action);
         if let Err(e) = authz::check(who, action, team.as_ref()).and_then(|()| self.not_above(who, action)) {
             return explain(Err(e.message));

@@ -284,7 +284,7 @@ impl Desk {
         let fits = |t: &TunnelView| match of {
             BlockTarget::Port(p) => t.lease.port == *p,
             BlockTarget::Host(h) => t.lease.host == *h,
-            BlockTarget::Key(_) => false,
+            _ => false,
         };
         let rows: Vec<TunnelView> =
             self.with_board(|b| b.tunnels_since(Revision(0)).filter(|t| fits(t)).cloned().collect());
@@ -298,6 +298,7 @@ impl Desk {
             (BlockTarget::Port(p), None) => {
                 return Err(not_found(format!("nobody has a lease of port {p}; portreeve ports shows who has which")));
             }
+            (other, _) => return Err(not_found(format!("{other} is neither a host nor a port"))),
         };
         let Some(declared) = config.hosts.get(&host) else {
             return Err(not_found(format!("there is no host {host} in {}", config.path.display())));

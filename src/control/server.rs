@@ -65,6 +65,10 @@ pub trait Api: Send + Sync + 'static {
     fn delta(&self, who: &Identity, cursor: &mut Cursor) -> Option<Delta>;
     /// Ticks whenever anything changed.
     fn changed(&self) -> watch::Receiver<u64>;
+    /// Whether this person is to be served no longer: the connection is closed.
+    fn dismissed(&self, _who: &Identity) -> bool {
+        false
+    }
     /// Answers everything but `Hello`, `Snapshot` and `Subscribe`. Authorises and audits actions.
     fn handle(&self, who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>>;
 }
@@ -88,6 +92,7 @@ where
 {
     let (read, write) = tokio::io::split(stream);
     let (queue, replies) = mpsc::channel(QUEUE);
+    let leaving = dismissed(who.clone(), Arc::clone(&api));
     let writer = write_loop(write, replies, who.clone(), Arc::clone(&api));
     tokio::pin!(writer);
     tokio::select! {
@@ -96,6 +101,25 @@ where
         }
         // The peer takes nothing more.
         () = &mut writer => {}
+        () = leaving => {}
+    }
+}
+
+/// Waits until this person is to be served no longer.
+async fn dismissed(who: Identity, api: Arc<dyn Api>) {
+    if who.uid.is_none() {
+        // Their SSH session ends, and this with it.
+        return std::future::pending().await;
+    }
+    let mut changed = api.changed();
+    while !api.dismissed(&who) {
+        if changed.changed().await.is_err() {
+            // The daemon is stopping; it closes the connection itself.
+            return std::future::pending().await;
+        }
+        // Much may change in a moment.
+        tokio::time::sleep(PUSH_INTERVAL).await;
+        changed.borrow_and_update();
     }
 }
 

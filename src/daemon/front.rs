@@ -48,7 +48,7 @@ impl Front {
             teams: rights.map_or(Some(Vec::new()), |r| r.teams),
             via: "ssh".to_owned(),
             source: Some(s.source),
-            fingerprint: Some(s.fingerprint.clone()),
+            fingerprint: Some(s.credential.fingerprint.clone()),
             session: Some(s.id),
             uid: None,
         }

@@ -21,7 +21,7 @@ use crate::control::unix::{BindError, UnixServer};
 use crate::health;
 use crate::server::{Gate, Server, ServerError};
 use crate::store::{SqliteStore, StoreError, StoreHandle};
-use crate::tunnels::{By, Registry, keep_time};
+use crate::tunnels::{By, Registry, keep_time, watch_credentials};
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
@@ -146,6 +146,7 @@ impl Daemon {
 
         // From here on hosts can sign in: the journal begins before them, and signals are minded.
         started(&registry);
+        registry.look_at_lists(None);
         let signals = {
             let _context = runtime.enter();
             signals::Signals::take().map_err(StartError::Runtime)?
@@ -173,6 +174,7 @@ impl Daemon {
         runtime.spawn(Arc::clone(&desk).sample());
         runtime.spawn(Arc::clone(&desk).attend());
         runtime.spawn(keep_time(Arc::clone(&registry)));
+        runtime.spawn(watch_credentials(Arc::clone(&registry)));
         runtime.spawn(serve_control(socket, desk, Arc::clone(&registry)));
         runtime.spawn(signals::listen(signals, stop.clone(), reloader));
         runtime.spawn(announce_events(Arc::clone(&registry)));
@@ -251,7 +253,12 @@ fn bind_control(config: &Config) -> Result<UnixServer, StartError> {
 async fn serve_control(socket: UnixServer, desk: Arc<Desk>, registry: Arc<Registry>) {
     socket
         .run(desk, move |peer| {
-            identify(&registry.config(), peer.uid).inspect_err(|why| {
+            let who = identify(&registry.config(), peer.uid);
+            let who = who.and_then(|who| match who.name.parse().ok().and_then(|n| registry.dismissed(&n)) {
+                Some(rule) => Err(rule),
+                None => Ok(who),
+            });
+            who.inspect_err(|why| {
                 let what = What::AuthFailure {
                     method: "control-socket".to_owned(),
                     client: peer.pid.map_or_else(String::new, |p| format!("pid {p}")),

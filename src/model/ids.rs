@@ -98,6 +98,10 @@ name_type!(
     /// An operator: a person with a role.
     OperatorName
 );
+name_type!(
+    /// A certificate authority that vouches for hosts or operators.
+    AuthorityName
+);
 
 /// Number of an event in the audit journal. It rises by one with every event of this bastion, across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

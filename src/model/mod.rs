@@ -2,12 +2,14 @@
 
 mod accept;
 mod behind;
+mod certified;
 mod files;
 mod forecast;
 mod gate;
 mod ids;
 mod incident;
 mod metrics;
+mod networks;
 mod ports;
 mod state;
 mod text;
@@ -15,12 +17,14 @@ mod view;
 
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use behind::{BEHIND, BehindView, Laggard, SpillView};
+pub use certified::{CaSerial, CertMark, Certified};
 pub use files::{FileUse, is_kept, kept as kept_files, set_file_limit};
 pub use forecast::{Forecast, forecast};
 pub use gate::GateView;
-pub use ids::{HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
+pub use ids::{AuthorityName, HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
 pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};
+pub use networks::Networks;
 pub use ports::{Port, PortError, PortRange};
 pub use state::{
     BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,

@@ -1,6 +1,6 @@
 //! States, verdicts, roles and causes of death.
 
-use super::{HostName, Port};
+use super::{CaSerial, HostName, OperatorName, Port, TeamName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -204,6 +204,10 @@ pub enum ObituaryCause {
     OperatorDisconnect,
     /// The configuration no longer allows it.
     ConfigChange,
+    /// A revocation list (`trust.revoked_keys`) has its key or certificate now.
+    RevokedByList,
+    /// The certificate it signed in with has expired.
+    CertificateExpired,
     /// The daemon stopped.
     Shutdown,
 }
@@ -225,6 +229,8 @@ impl ObituaryCause {
             Self::LeaseEnded => "its lease was moved or released",
             Self::OperatorDisconnect => "disconnected by an operator",
             Self::ConfigChange => "the configuration no longer allows it",
+            Self::RevokedByList => "revoked by a revocation list",
+            Self::CertificateExpired => "its certificate has expired",
             Self::Shutdown => "the bastion stopped",
         }
     }
@@ -272,27 +278,79 @@ pub enum BlockTarget {
     Key(String),
     /// One port: nobody may hold it.
     Port(Port),
+    /// Every host of the team.
+    Team(TeamName),
+    /// An operator, however they come.
+    Operator(OperatorName),
+    /// One certificate, by its CA and number.
+    Serial(CaSerial),
+    /// Every certificate with this key id, whoever signed it.
+    Id(String),
+    /// Every certificate signed by this key of a CA, by its fingerprint (`SHA256:…`).
+    Ca(String),
 }
 impl BlockTarget {
-    /// `host`, `key` or `port`.
+    /// `host`, `key`, `port`, `team`, `operator`, `serial`, `id` or `ca`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Host(_) => "host",
             Self::Key(_) => "key",
             Self::Port(_) => "port",
+            Self::Team(_) => "team",
+            Self::Operator(_) => "operator",
+            Self::Serial(_) => "serial",
+            Self::Id(_) => "id",
+            Self::Ca(_) => "ca",
         }
     }
-    /// The host's name, the fingerprint or the port.
+    /// The name, the fingerprint, the port, or the certificate's number and CA.
     #[must_use]
     pub fn value(&self) -> String {
         match self {
             Self::Host(h) => h.to_string(),
             Self::Key(k) => k.clone(),
             Self::Port(p) => p.to_string(),
+            Self::Team(t) => t.to_string(),
+            Self::Operator(o) => o.to_string(),
+            Self::Serial(s) => s.to_string(),
+            Self::Id(k) | Self::Ca(k) => k.clone(),
         }
     }
-    /// Reads what an operator typed: a fingerprint, a port number, or else a host's name.
+    /// As an operator types it.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        match self {
+            Self::Host(_) | Self::Key(_) | Self::Port(_) => self.value(),
+            other => format!("{}:{}", other.kind(), other.value()),
+        }
+    }
+    /// From its two halves, as [`BlockTarget::kind`] and [`BlockTarget::value`] give them.
+    ///
+    /// # Errors
+    /// What of it cannot be read.
+    pub fn of(kind: &str, value: &str) -> Result<Self, String> {
+        let name = |e: super::NameError| e.to_string();
+        Ok(match kind {
+            "host" => Self::Host(value.parse().map_err(name)?),
+            "key" => Self::Key(value.to_owned()),
+            "port" => Self::Port(value.parse().map_err(|e: super::PortError| e.to_string())?),
+            "team" => Self::Team(value.parse().map_err(name)?),
+            "operator" => Self::Operator(value.parse().map_err(name)?),
+            "serial" => Self::Serial(value.parse()?),
+            "id" if value.trim().is_empty() => return Err("a key id must not be empty".to_owned()),
+            "id" => Self::Id(super::clean(value, 200)),
+            "ca" if value.is_empty() => return Err("a CA has a fingerprint (SHA256:…) or a name".to_owned()),
+            "ca" => Self::Ca(value.to_owned()),
+            _ => {
+                return Err(format!(
+                    "{kind:?} is not a kind of block (host, key, port, team, operator, serial, id, ca)"
+                ));
+            }
+        })
+    }
+    /// Reads what an operator typed: a fingerprint, a port number, `team:NAME`, `operator:NAME`, `serial:N@CA`,
+    /// `id:KEYID`, `ca:FINGERPRINT`, or else a host's name.
     ///
     /// # Errors
     /// A sentence that says what was expected.
@@ -303,6 +361,9 @@ impl BlockTarget {
         let digits = s.strip_prefix(':').unwrap_or(s);
         if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
             return digits.parse().map(Self::Port).map_err(|e: super::PortError| e.to_string());
+        }
+        if let Some((kind, value)) = s.split_once(':').filter(|(kind, _)| !kind.is_empty()) {
+            return Self::of(kind, value).map_err(|e| format!("{s:?}: {e}"));
         }
         s.parse()
             .map(Self::Host)

@@ -6,10 +6,13 @@
 
 use super::Shared;
 use super::front::{Door, Screen};
+use super::login::Admitted;
 use super::stream::Ident;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Principal;
-use crate::model::{HostName, Obituary, ObituaryCause, Port, SessionId, SessionKind, clean, clean_line, now};
+use crate::model::{
+    Certified, HostName, Obituary, ObituaryCause, Port, SessionId, SessionKind, clean, clean_line, now,
+};
 use crate::tunnels::{Mailbox, Said, Session, Vital};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -48,8 +51,7 @@ pub(super) struct Client {
 }
 
 struct Verified {
-    principal: Principal,
-    fingerprint: String,
+    admitted: Admitted,
     user: String,
 }
 
@@ -97,8 +99,47 @@ impl Client {
         self.shared.registry.record_request(self.id, request, event);
     }
 
+    /// What came of a proof.
+    fn verdict(&mut self, user: &str, judged: Result<Admitted, Box<(String, Context)>>) -> Auth {
+        match judged {
+            Ok(admitted) => {
+                self.verified = Some(Verified { admitted, user: clean(user, 60) });
+                Auth::Accept
+            }
+            Err(no) => {
+                let (rule, context) = *no;
+                self.auth_failed("publickey", user, &rule, context);
+                Auth::reject()
+            }
+        }
+    }
+
+    /// The certificate behind this session, if one is.
+    fn certified(&self) -> Option<&Certified> {
+        self.session.as_ref().and_then(|s| s.credential.certified.as_ref())
+    }
+
+    /// Whether the certificate behind this session, if one is, allows forwarding.
+    fn may_forward(&self) -> Result<(), String> {
+        match self.certified() {
+            Some(c) if !c.forwarding => Err(format!("the {} has no permit-port-forwarding", c.mark)),
+            _ => Ok(()),
+        }
+    }
+
     fn operator(&self) -> Option<&Arc<Session>> {
         self.session.as_ref().filter(|s| s.kind == SessionKind::Operator && s.vital.cause().is_none())
+    }
+
+    fn run(&mut self, id: ChannelId, operator: Arc<Session>, line: String, ssh: &mut Ssh) -> Result<(), russh::Error> {
+        match self.doors.get_mut(&id).and_then(Door::open) {
+            Some(channel) => {
+                ssh.channel_success(id)?;
+                self.shared.front.exec(operator, line, channel);
+                Ok(())
+            }
+            None => ssh.channel_failure(id),
+        }
     }
 
     /// Refuses a shell or the like in a way that the client sees: a line on its standard error and an exit status, as Git
@@ -143,15 +184,15 @@ impl Handler for Box<Client> {
     async fn auth_openssh_certificate(
         &mut self,
         user: &str,
-        _certificate: &russh::keys::Certificate,
+        certificate: &russh::keys::Certificate,
     ) -> Result<Auth, russh::Error> {
-        self.auth_failed("publickey", user, "certificates are not accepted by this version", Context::default());
-        Ok(Auth::reject())
+        let judged = self.judge_certificate(user, certificate);
+        Ok(self.verdict(user, judged))
     }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
-        match self.judge(offer.public_key, offer.algorithm) {
-            Ok((_, fingerprint)) => {
+        match self.offer(user, offer.public_key, offer.algorithm) {
+            Ok(fingerprint) => {
                 self.ident.offered(&fingerprint);
                 Ok(Auth::Accept)
             }
@@ -164,17 +205,8 @@ impl Handler for Box<Client> {
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
-        match self.judge(key.public_key, key.algorithm) {
-            Ok((principal, fingerprint)) => {
-                self.verified = Some(Verified { principal, fingerprint, user: clean(user, 60) });
-                Ok(Auth::Accept)
-            }
-            Err(no) => {
-                let (rule, context) = *no;
-                self.auth_failed("publickey", user, &rule, context);
-                Ok(Auth::reject())
-            }
-        }
+        let judged = self.judge(user, key.public_key, key.algorithm);
+        Ok(self.verdict(user, judged))
     }
 
     async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), russh::Error> {
@@ -182,7 +214,7 @@ impl Handler for Box<Client> {
             return Err(russh::Error::Inconsistent);
         };
         let config = self.shared.registry.config();
-        let (kind, name, host, team, role) = match &v.principal {
+        let (kind, name, host, team, role) = match &v.admitted.holder {
             Principal::Host(h) => {
                 let team = config.hosts.get(h).map(|x| x.team.clone());
                 (SessionKind::Host, h.to_string(), Some(h.clone()), team, None)
@@ -201,7 +233,7 @@ impl Handler for Box<Client> {
             role,
             user: v.user,
             source: self.peer,
-            fingerprint: v.fingerprint,
+            credential: v.admitted.credential,
             client: self.ident.software(),
             algorithms: self.ident.take_offer().and_then(|o| super::algorithms::agreed(&config, &o)),
             since: now(),
@@ -235,9 +267,10 @@ impl Handler for Box<Client> {
 
     async fn tcpip_forward(&mut self, address: &str, port: &mut u32, ssh: &mut Ssh) -> Result<bool, russh::Error> {
         let asked = *port;
-        let granted = match self.session.clone() {
-            Some(s) => Box::pin(self.forward(&s, address, asked, ssh.handle())).await,
-            None => Err("nobody has signed in".to_owned()),
+        let granted = match (self.session.clone(), self.may_forward()) {
+            (Some(s), Ok(())) => Box::pin(self.forward(&s, address, asked, ssh.handle())).await,
+            (Some(_), Err(rule)) => Err(rule),
+            (None, _) => Err("nobody has signed in".to_owned()),
         };
         match granted {
             Ok(given) => {
@@ -312,7 +345,7 @@ impl Handler for Box<Client> {
         ssh: &mut Ssh,
     ) -> Result<(), russh::Error> {
         let target = match self.operator() {
-            Some(op) => self.target(op, host, port).map(|t| (Arc::clone(op), t)),
+            Some(op) => self.may_forward().and_then(|()| self.target(op, host, port)).map(|t| (Arc::clone(op), t)),
             None => Err("hosts may not connect through the bastion".to_owned()),
         };
         match target {
@@ -386,6 +419,10 @@ impl Handler for Box<Client> {
             self.refuse("pty-req", "hosts have no terminal here");
             return ssh.channel_failure(id);
         }
+        if let Some(c) = self.certified().filter(|c| !c.terminal) {
+            self.refuse("pty-req", &format!("the {} has no permit-pty", c.mark));
+            return ssh.channel_failure(id);
+        }
         match self.doors.get_mut(&id) {
             Some(door) => {
                 door.screen = Some(Screen { term: clean(term, 60), size: clamp(columns, rows) });
@@ -411,6 +448,9 @@ impl Handler for Box<Client> {
             let rule = "hosts have no shell here; use ssh -N";
             return self.refuse_on(id, "shell", rule, ssh);
         };
+        if let Some(forced) = self.certified().and_then(|c| c.command.clone()) {
+            return self.run(id, operator, forced, ssh);
+        }
         match self.doors.get_mut(&id).and_then(Door::open) {
             Some(channel) if channel.screen.is_some() => {
                 ssh.channel_success(id)?;
@@ -426,15 +466,10 @@ impl Handler for Box<Client> {
             let rule = "hosts may not run commands here; use ssh -N";
             return self.refuse_on(id, "exec", rule, ssh);
         };
-        let line = String::from_utf8_lossy(command).into_owned();
-        match self.doors.get_mut(&id).and_then(Door::open) {
-            Some(channel) => {
-                ssh.channel_success(id)?;
-                self.shared.front.exec(operator, line, channel);
-                Ok(())
-            }
-            None => ssh.channel_failure(id),
-        }
+        // As sshd does it: whatever is asked for, that command is run.
+        let forced = self.certified().and_then(|c| c.command.clone());
+        let line = forced.unwrap_or_else(|| String::from_utf8_lossy(command).into_owned());
+        self.run(id, operator, line, ssh)
     }
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, ssh: &mut Ssh) -> Result<(), russh::Error> {

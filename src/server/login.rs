@@ -1,45 +1,120 @@
 //! Who may sign in.
 
+use super::certificate;
 use super::client::Client;
 use crate::audit::{Actor, Context, Event, What};
-use crate::config::Principal;
+use crate::config::{Config, Principal, RSA_MIN_BITS};
 use crate::model::{clean, now};
-use russh::keys::{Algorithm, HashAlg};
+use crate::tunnels::Credential;
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
+use sha1::Digest;
+
+/// A refusal: the rule, and what the audit is told.
+type Refusal = Box<(String, Context)>;
+
+/// Somebody who has proved what they signed in with.
+pub(super) struct Admitted {
+    pub(super) holder: Principal,
+    pub(super) credential: Box<Credential>,
+}
+
+/// Whether a key is of a kind and length that may sign anybody in.
+pub(super) fn acceptable(key: &KeyData) -> Result<(), String> {
+    match key {
+        KeyData::Ed25519(_) | KeyData::Ecdsa(_) => Ok(()),
+        KeyData::Rsa(rsa) if rsa.key_size() >= RSA_MIN_BITS => Ok(()),
+        KeyData::Rsa(rsa) => {
+            Err(format!("an RSA key of {} bits is too short (at least {RSA_MIN_BITS})", rsa.key_size()))
+        }
+        other => Err(format!("keys of type {} are not accepted", other.algorithm().as_str())),
+    }
+}
+
+fn no_sha1(algorithm: &Algorithm) -> Result<(), String> {
+    if matches!(algorithm, Algorithm::Rsa { hash: None }) {
+        return Err("ssh-rsa signatures (SHA-1) are not accepted; use rsa-sha2-256 or better".to_owned());
+    }
+    Ok(())
+}
+
+fn sha1(key: &KeyData) -> [u8; 20] {
+    use russh::keys::ssh_encoding::Encode;
+    let mut blob = Vec::new();
+    // Writing into memory does not fail.
+    let _ = key.encode(&mut blob);
+    sha1::Sha1::digest(&blob).into()
+}
 
 impl Client {
+    /// Whether an offered key is worth its signature. The library does not tell whether it comes in a certificate: where
+    /// certificates are good, what is not known is judged when it is proved.
+    pub(super) fn offer(&self, user: &str, key: &PublicKey, algorithm: &Algorithm) -> Result<String, Refusal> {
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let certificates = !self.shared.registry.config().trust.authorities.is_empty();
+        if certificates && no_sha1(algorithm).is_ok() {
+            return Ok(fingerprint);
+        }
+        self.judge(user, key, algorithm).map(|_| fingerprint)
+    }
+
     /// Whose key this is, if it may sign in now.
-    pub(super) fn judge(
-        &self,
-        key: &russh::keys::PublicKey,
-        algorithm: &Algorithm,
-    ) -> Result<(Principal, String), Box<(String, Context)>> {
+    pub(super) fn judge(&self, user: &str, key: &PublicKey, algorithm: &Algorithm) -> Result<Admitted, Refusal> {
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         let mut context = Context { fingerprint: Some(fingerprint.clone()), ..Context::default() };
-        if matches!(algorithm, Algorithm::Rsa { hash: None }) {
-            let rule = "ssh-rsa signatures (SHA-1) are not accepted; use rsa-sha2-256 or better";
-            return Err(Box::new((rule.to_owned(), context)));
-        }
-        let config = self.shared.registry.config();
-        let Some(principal) = config.keys.get(&fingerprint).cloned() else {
-            return Err(Box::new(("unknown key: no host or operator has it".to_owned(), context)));
-        };
-        let block = match &principal {
-            Principal::Host(h) => {
-                context.host = Some(h.clone());
-                context.team = config.hosts.get(h).map(|x| x.team.clone());
-                self.shared.registry.blocked(h, &fingerprint)
-            }
-            Principal::Operator(_) => self.shared.registry.blocked_key(&fingerprint),
-        };
-        if let Some(rule) = block.or_else(|| config.expired(&fingerprint, now())) {
+        if let Err(rule) = no_sha1(algorithm) {
             return Err(Box::new((rule, context)));
         }
-        self.shared.registry.open_for_business().map_err(|rule| Box::new((rule, context)))?;
-        Ok((principal, fingerprint))
+        let config = self.shared.registry.config();
+        about(&mut context, &config, config.keys.get(&fingerprint));
+        let credential = Credential { sha1: sha1(key.key_data()), fingerprint, ..Credential::default() };
+        self.admit(&config, user, credential, context)
+    }
+
+    /// Whom this certificate signs in, if it does. The library has checked its signature and its time, and the proof of
+    /// its key; the algorithm of that proof was seen when it was offered.
+    pub(super) fn judge_certificate(&self, user: &str, c: &Certificate) -> Result<Admitted, Refusal> {
+        let fingerprint = c.public_key().fingerprint(HashAlg::Sha256).to_string();
+        let mark = Some(Box::new(certificate::mark(c)));
+        let mut context = Context { fingerprint: Some(fingerprint.clone()), certificate: mark, ..Context::default() };
+        let certified = match certificate::read(c) {
+            Ok(certified) => certified,
+            Err(rule) => return Err(Box::new((rule, context))),
+        };
+        let config = self.shared.registry.config();
+        about(&mut context, &config, config.vouched(&certified, &clean(user, 60)).ok().as_ref());
+        let credential = Credential {
+            fingerprint,
+            sha1: sha1(c.public_key()),
+            certified: Some(certified),
+            ca_sha1: sha1(c.signature_key()),
+        };
+        self.admit(&config, user, credential, context)
+    }
+
+    fn admit(&self, config: &Config, user: &str, c: Credential, context: Context) -> Result<Admitted, Refusal> {
+        let registry = &self.shared.registry;
+        let judged = c.holder(config, &clean(user, 60), self.peer.ip(), now()).and_then(|holder| {
+            let rule = registry.blocked(&c, &holder).or_else(|| match c.certified {
+                // A certificate has a time of its own.
+                Some(_) => None,
+                None => config.expired(&c.fingerprint, now()),
+            });
+            rule.map_or(Ok(()), Err)?;
+            registry.not_listed(&c)?;
+            registry.open_for_business()?;
+            Ok(holder)
+        });
+        match judged {
+            Ok(holder) => Ok(Admitted { holder, credential: Box::new(c) }),
+            Err(rule) => Err(Box::new((rule, context))),
+        }
     }
 
     pub(super) fn auth_failed(&self, method: &str, user: &str, rule: &str, context: Context) {
-        if self.shared.registry.open_for_business().is_ok() {
+        // What is our fault is held against nobody.
+        let registry = &self.shared.registry;
+        if registry.open_for_business().is_ok() && registry.list_problems().is_empty() {
             self.ident.failed();
         }
         self.sign_in_refused(method, user, rule, context);
@@ -58,5 +133,13 @@ impl Client {
         let what = What::AuthFailure { method: method.to_owned(), client: self.ident.software() };
         // Nobody has proved anything yet: the host is whom it concerns, not who it was.
         registry.record_sign_in(self.peer.ip(), Event::refused(Actor::Unknown, what, rule, context));
+    }
+}
+
+/// Notes whom a sign-in concerns.
+fn about(context: &mut Context, config: &Config, whose: Option<&Principal>) {
+    if let Some(Principal::Host(h)) = whose {
+        context.host = Some(h.clone());
+        context.team = config.hosts.get(h).map(|x| x.team.clone());
     }
 }

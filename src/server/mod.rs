@@ -4,6 +4,7 @@
 mod ahead;
 mod algorithms;
 mod carrier;
+mod certificate;
 mod client;
 mod flight;
 mod forward;

@@ -33,7 +33,7 @@ pub(super) async fn visit(
     let (mut near, stream) = pipe(PIPE);
     let caller = Caller {
         source: operator.source,
-        operator: Some((operator.name.clone(), operator.id, operator.fingerprint.clone())),
+        operator: Some((operator.name.clone(), operator.id, operator.credential.fingerprint.clone())),
     };
     let (opened, answer) = oneshot::channel();
     let cut = near.watch();

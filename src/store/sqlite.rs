@@ -311,12 +311,7 @@ fn read_revocation(row: &Row<'_>) -> Odd<RevocationView> {
     let named = |what: String| format!("the block of {kind} {value:?}: {what}");
     let read = || -> Odd<RevocationView> {
         Ok(RevocationView {
-            target: match kind.as_str() {
-                "host" => BlockTarget::Host(value.parse().map_err(|e: crate::model::NameError| e.to_string())?),
-                "key" => BlockTarget::Key(value.clone()),
-                "port" => BlockTarget::Port(value.parse().map_err(|e: crate::model::PortError| e.to_string())?),
-                _ => return Err(format!("{kind:?} is not a kind of block (host, key, port)")),
-            },
+            target: BlockTarget::of(&kind, &value)?,
             by: get(row, "by")?,
             since: read_time("since", &get::<String>(row, "since")?)?,
             reason: get(row, "reason")?,

@@ -234,7 +234,8 @@ impl Board {
         let block = state
             .ledger
             .block(&BlockTarget::Port(port))
-            .or_else(|| state.ledger.block(&BlockTarget::Host(lease.host.clone())));
+            .or_else(|| state.ledger.block(&BlockTarget::Host(lease.host.clone())))
+            .or_else(|| state.ledger.block(&BlockTarget::Team(lease.team.clone())));
         let past = state.past.get(&port).filter(|p| p.host == lease.host);
         let row = match state.tunnels.get(&port) {
             Some(t) => {
@@ -420,7 +421,7 @@ fn session_row(s: &Session, ports: Vec<Port>) -> SessionView {
         role: s.role,
         user: s.user.clone(),
         source: s.source,
-        fingerprint: s.fingerprint.clone(),
+        fingerprint: s.credential.fingerprint.clone(),
         client: s.client.clone(),
         since: s.since,
         ports,

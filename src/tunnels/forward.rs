@@ -90,10 +90,14 @@ impl Registry {
         if state.carried.get(&session.id).is_some_and(|all| all.len() >= max) {
             return Err(format!("this session carries {max} tunnels already (limits.tunnels_per_session)"));
         }
-        let decision =
-            state.ledger.decide(&config, host, Some(&session.fingerprint), asked_port, &|p| state.in_use(p), &|p| {
-                state.holder(p) == Some(session.id)
-            });
+        let decision = state.ledger.decide(
+            &config,
+            host,
+            Some(&session.credential.fingerprint),
+            asked_port,
+            &|p| state.in_use(p),
+            &|p| state.holder(p) == Some(session.id),
+        );
         let (port, fresh, rule) = match decision {
             Decision::Grant { port, fresh, rule } => (port, fresh, rule),
             Decision::Refuse { rule } => return Err(rule),

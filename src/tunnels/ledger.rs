@@ -6,7 +6,10 @@ mod rule;
 
 use super::dirty::Changed;
 use crate::config::{Config, Host};
-use crate::model::{BlockTarget, HostName, LeaseKind, LeaseView, Port, ReservationView, RevocationView, TeamName, now};
+use crate::model::{
+    BlockTarget, CaSerial, CertMark, HostName, LeaseKind, LeaseView, OperatorName, Port, ReservationView,
+    RevocationView, TeamName, now,
+};
 use crate::store::{Change, Saved};
 pub use conflicts::Conflict;
 use rule::lease_rule;
@@ -30,6 +33,21 @@ pub enum Decision {
         /// Why.
         rule: String,
     },
+}
+
+/// Somebody a block may mean: as much as is known of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Who<'a> {
+    /// The host.
+    pub host: Option<&'a HostName>,
+    /// The host's team.
+    pub team: Option<&'a TeamName>,
+    /// The operator.
+    pub operator: Option<&'a OperatorName>,
+    /// The key.
+    pub fingerprint: Option<&'a str>,
+    /// The certificate.
+    pub mark: Option<&'a CertMark>,
 }
 
 /// Leases that are not fixed by the configuration, and blocks.
@@ -127,11 +145,28 @@ impl Ledger {
         team.map(|(name, _)| name.clone()).ok_or_else(|| format!("port {port} is in no team's ranges"))
     }
 
-    /// The block that keeps this key of this host out, if any.
+    /// The block that keeps somebody out, if any.
     #[must_use]
-    pub fn blocked(&self, host: &HostName, fingerprint: Option<&str>) -> Option<&RevocationView> {
-        self.block(&BlockTarget::Host(host.clone()))
-            .or_else(|| fingerprint.and_then(|f| self.block(&BlockTarget::Key(f.to_owned()))))
+    pub fn barred(&self, who: &Who<'_>) -> Option<&RevocationView> {
+        if self.blocks.is_empty() {
+            return None;
+        }
+        let mark = who.mark;
+        let numbered = mark.filter(|m| m.serial != 0);
+        [
+            who.host.map(|h| BlockTarget::Host(h.clone())),
+            who.team.map(|t| BlockTarget::Team(t.clone())),
+            who.operator.map(|o| BlockTarget::Operator(o.clone())),
+            who.fingerprint.map(|f| BlockTarget::Key(f.to_owned())),
+            mark.map(|m| BlockTarget::Ca(m.ca.clone())),
+            // Blocked when it was no CA's yet.
+            mark.map(|m| BlockTarget::Key(m.ca.clone())),
+            numbered.map(|m| BlockTarget::Serial(CaSerial { serial: m.serial, ca: m.ca.clone() })),
+            mark.map(|m| BlockTarget::Id(m.key_id.clone())),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|target| self.block(&target))
     }
 
     /// The lease of this port: the configuration's, else the ledger's.
@@ -180,7 +215,8 @@ impl Ledger {
         let Some(h) = config.hosts.get(host) else {
             return refuse(format!("host {host} is not in the configuration"));
         };
-        if let Some(block) = self.blocked(host, fingerprint) {
+        let who = Who { host: Some(host), team: Some(&h.team), fingerprint, ..Who::default() };
+        if let Some(block) = self.barred(&who) {
             return refuse(block_rule(block));
         }
         if asked == 0 {

@@ -1,5 +1,6 @@
 //! What is live: sessions, tunnels and visitors. Shared between the threads; counters are atomic.
 
+use super::credential::Credential;
 use super::post::{Mailbox, Said};
 use super::rate::{Bucket, Rates};
 use super::relay::Tally;
@@ -48,8 +49,8 @@ pub struct Session {
     pub user: String,
     /// Peer address.
     pub source: SocketAddr,
-    /// Key it signed in with.
-    pub fingerprint: String,
+    /// What it signed in with.
+    pub credential: Box<Credential>,
     /// The client's identification, cleaned.
     pub client: String,
     /// Key exchange and cipher agreed on, as far as that is known.
@@ -83,7 +84,8 @@ impl Session {
     pub fn context(&self) -> Context {
         Context {
             source: Some(self.source),
-            fingerprint: Some(self.fingerprint.clone()),
+            fingerprint: Some(self.credential.fingerprint.clone()),
+            certificate: self.credential.mark().cloned().map(Box::new),
             user: Some(self.user.clone()),
             team: self.team.clone(),
             host: self.host.clone(),

@@ -2,6 +2,7 @@
 //!
 //! One lock guards it. It is taken at sign-in, at a forward, at an end: never for a byte and never across a wait.
 
+use super::credential::Credential;
 use super::crowd::Crowd;
 use super::dirty::Dirty;
 use super::ledger::{Conflict, Ledger};
@@ -11,14 +12,14 @@ use super::spill::SpillBudget;
 use super::strain::Strain;
 use super::trouble::Troubles;
 use crate::audit::{Actor, Event, Journal, Repeats, What};
-use crate::config::{Config, Principal};
+use crate::config::{Config, Principal, RevokedKeys};
 use crate::model::{
-    BlockTarget, HealthView, HostName, LeaseView, Obituary, ObituaryView, Port, Seq, SessionId, SessionKind, TeamName,
-    Time, Traffic, now,
+    BlockTarget, Certified, HealthView, HostName, LeaseView, Obituary, ObituaryView, OperatorName, Port, Seq,
+    SessionId, SessionKind, TeamName, Time, Traffic, now,
 };
 use crate::store::{Saved, StoreHandle};
 use arc_swap::ArcSwap;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,6 +67,8 @@ pub(super) struct State {
     pub(super) ended: BTreeMap<TeamName, Traffic>,
     /// What goes wrong with hosts.
     pub(super) troubles: Troubles,
+    /// Sessions signed in by certificates that end, by that time.
+    pub(super) expiring: BTreeSet<(Time, SessionId)>,
     /// Blocks that hold in memory and are not (yet) saved.
     pub(super) unsaved: HashSet<BlockTarget>,
     /// Ports on which another program was found listening, and when: not given out again for a while.
@@ -92,6 +95,10 @@ impl State {
 pub struct Registry {
     config: ArcSwap<Config>,
     limits: ArcSwap<RelayLimits>,
+    /// Revocation lists.
+    pub(super) revoked: ArcSwap<RevokedKeys>,
+    /// One look at them at a time.
+    pub(super) looking: Mutex<()>,
     /// The journal.
     pub journal: Journal,
     pub(super) repeats: Repeats,
@@ -141,6 +148,8 @@ impl Registry {
         Arc::new(Self {
             config: ArcSwap::new(config),
             limits: ArcSwap::from_pointee(limits),
+            revoked: ArcSwap::default(),
+            looking: Mutex::default(),
             journal,
             repeats: Repeats::default(),
             crowd: Crowd::default(),
@@ -156,6 +165,7 @@ impl Registry {
                 past: BTreeMap::new(),
                 ended: BTreeMap::new(),
                 troubles: Troubles::default(),
+                expiring: BTreeSet::new(),
                 unsaved: HashSet::new(),
                 foreign: HashMap::new(),
                 dirty: Dirty::default(),
@@ -264,16 +274,16 @@ impl Registry {
         self.journal.healthy().map_err(|e| format!("the audit journal cannot be written ({e})"))
     }
 
-    /// The block on this host or key, as a sentence.
+    /// The block that keeps this holder of this credential out, as a sentence.
     #[must_use]
-    pub fn blocked(&self, host: &HostName, fingerprint: &str) -> Option<String> {
-        self.state().ledger.blocked(host, Some(fingerprint)).map(super::ledger::block_rule)
+    pub fn blocked(&self, credential: &Credential, holder: &Principal) -> Option<String> {
+        credential.blocked(&self.state().ledger, &self.config(), holder)
     }
 
-    /// The block on this key alone (an operator's).
+    /// The block on this operator, as a sentence.
     #[must_use]
-    pub fn blocked_key(&self, fingerprint: &str) -> Option<String> {
-        self.state().ledger.block(&BlockTarget::Key(fingerprint.to_owned())).map(super::ledger::block_rule)
+    pub fn dismissed(&self, operator: &OperatorName) -> Option<String> {
+        self.state().ledger.block(&BlockTarget::Operator(operator.clone())).map(super::ledger::block_rule)
     }
 
     /// A session has signed in.
@@ -286,26 +296,22 @@ impl Registry {
             // Read under the lock: a reload puts its configuration in force first and then looks through the sessions,
             // so a session is either seen by it or sees it.
             let config = self.config();
-            let still = match (config.keys.get(&session.fingerprint), &session.host) {
-                (Some(Principal::Host(h)), Some(host)) => h == host,
-                (Some(Principal::Operator(o)), None) => o.as_str() == session.name,
-                _ => false,
-            };
-            if !still {
-                return Err("the key was taken out of the configuration just now".to_owned());
+            let holder = session.credential.holder(&config, &session.user, session.source.ip(), now())?;
+            if session.holder().as_ref() != Some(&holder) {
+                return Err("the key was given to somebody else just now".to_owned());
             }
-            let block = match &session.host {
-                Some(host) => state.ledger.blocked(host, Some(&session.fingerprint)),
-                None => state.ledger.block(&BlockTarget::Key(session.fingerprint.clone())),
-            };
-            if let Some(b) = block {
-                return Err(super::ledger::block_rule(b));
+            if let Some(rule) = session.credential.blocked(&state.ledger, &config, &holder) {
+                return Err(rule);
             }
+            self.not_listed(&session.credential)?;
             if let Some(host) = &session.host {
                 let max = session.team.as_ref().map_or(&config.limits, |t| config.limits_of(t)).sessions_per_host;
                 if state.by_host.get(host).is_some_and(|all| all.len() >= max) {
                     return Err(format!("host {host} has {max} sessions already (limits.sessions_per_host)"));
                 }
+            }
+            if let Some(at) = session.credential.certified.as_ref().and_then(Certified::ends) {
+                state.expiring.insert((at, session.id));
             }
             state.dirty.session(&session);
             if let Some(host) = &session.host {
@@ -332,6 +338,9 @@ impl Registry {
         {
             let mut state = self.state();
             state.sessions.remove(&session.id);
+            if let Some(at) = session.credential.certified.as_ref().and_then(Certified::ends) {
+                state.expiring.remove(&(at, session.id));
+            }
             state.note_end(session, obituary.cause);
             if let Some(host) = &session.host
                 && let Some(of_host) = state.by_host.get_mut(host)

@@ -3,8 +3,8 @@
 use super::lifecycle::{END_WAIT, count};
 use super::live::{Session, Tunnel, TunnelOrder};
 use super::registry::Registry;
-use crate::config::Config;
-use crate::model::{Obituary, ObituaryCause, VisitorId};
+use crate::config::{Config, Principal};
+use crate::model::{Obituary, ObituaryCause, VisitorId, now};
 use std::sync::Arc;
 
 impl Registry {
@@ -13,7 +13,10 @@ impl Registry {
     /// longer listen where they do. All else stays up. Returns what was ended, a sentence each.
     pub async fn apply_config(&self, new: Arc<Config>) -> Vec<String> {
         let old = self.config();
+        // Before anybody is judged by the new configuration.
+        self.look_at_lists(Some(&new));
         self.swap_config(&new);
+        self.look_at_lists(None);
         let obituary = Obituary::of(ObituaryCause::ConfigChange);
         let mut ended = Vec::new();
         let mut sessions = Vec::new();
@@ -72,17 +75,25 @@ impl Registry {
 }
 
 fn no_longer_welcome(old: &Config, new: &Config, s: &Session) -> Option<String> {
-    use crate::config::Principal;
-    match (new.keys.get(&s.fingerprint), &s.host) {
-        (None, _) => Some("its key is no longer in the configuration".to_owned()),
-        (Some(Principal::Host(h)), Some(host)) if h == host => {
-            let team = |c: &Config| c.hosts.get(host).map(|x| x.team.clone());
+    let by_key = s.credential.certified.is_none();
+    let holder = match s.credential.holder(new, &s.user, s.source.ip(), now()) {
+        Ok(holder) => holder,
+        Err(_) if by_key && !new.keys.contains_key(&s.credential.fingerprint) => {
+            return Some("its key is no longer in the configuration".to_owned());
+        }
+        Err(why) => return Some(why),
+    };
+    if s.holder().as_ref() != Some(&holder) {
+        return Some(format!("its {} belongs to somebody else now", if by_key { "key" } else { "certificate" }));
+    }
+    match holder {
+        Principal::Host(host) => {
+            let team = |c: &Config| c.hosts.get(&host).map(|x| x.team.clone());
             (team(old) != team(new)).then(|| "its host is in another team now".to_owned())
         }
-        (Some(Principal::Operator(o)), None) if o.as_str() == s.name => {
-            let rights = |c: &Config| c.operators.get(o).map(|x| (x.role, x.teams.clone()));
+        Principal::Operator(o) => {
+            let rights = |c: &Config| c.operators.get(&o).map(|x| (x.role, x.teams.clone()));
             (rights(old) != rights(new)).then(|| "the operator's rights have changed".to_owned())
         }
-        (Some(_), _) => Some("its key belongs to somebody else now".to_owned()),
     }
 }

@@ -5,7 +5,7 @@ use super::live::{Session, Tunnel};
 use super::registry::Registry;
 use crate::audit::{Context, Event, What};
 use crate::config::Config;
-use crate::model::{BlockTarget, HostName, Obituary, ObituaryCause, RevocationView, now};
+use crate::model::{BlockTarget, CaSerial, HostName, Obituary, ObituaryCause, RevocationView, now};
 use crate::store::Change;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,13 +114,25 @@ impl Registry {
         Ok(Done::warned(seq, format!("restored {target}; it may connect again"), warning))
     }
 
+    /// The target as blocks are kept: authorities by the fingerprint of their key, and the key of an authority as a CA.
+    ///
+    /// # Errors
+    /// [`ActError`] when a name stands for no key, or for several.
+    pub fn canonical(&self, target: BlockTarget) -> Result<BlockTarget, ActError> {
+        let config = self.config();
+        Ok(match target {
+            BlockTarget::Key(f) if config.trust.cas.contains_key(&f) => BlockTarget::Ca(f),
+            BlockTarget::Ca(ca) => BlockTarget::Ca(ca_key(&config, ca)?),
+            BlockTarget::Serial(s) => BlockTarget::Serial(CaSerial { serial: s.serial, ca: ca_key(&config, s.ca)? }),
+            other => other,
+        })
+    }
+
     fn held_by(&self, target: &BlockTarget) -> (Vec<Arc<Session>>, Vec<Arc<Tunnel>>) {
         match target {
             BlockTarget::Port(p) => (Vec::new(), self.tunnel(*p).into_iter().collect()),
             BlockTarget::Host(h) => self.with_tunnels(self.sessions_of(h)),
-            BlockTarget::Key(f) => {
-                self.with_tunnels(self.sessions().into_iter().filter(|s| &s.fingerprint == f).collect())
-            }
+            other => self.with_tunnels(self.sessions().into_iter().filter(|s| s.meets(other)).collect()),
         }
     }
 
@@ -132,8 +144,14 @@ impl Registry {
     fn exists(&self, config: &Config, target: &BlockTarget) -> Result<(), ActError> {
         let known = match target {
             BlockTarget::Host(h) => config.hosts.contains_key(h),
-            BlockTarget::Key(f) => config.keys.contains_key(f),
+            // Where certificates are good, keys sign in that no file names.
+            BlockTarget::Key(f) => config.keys.contains_key(f) || !config.trust.cas.is_empty(),
             BlockTarget::Port(p) => config.teams.values().any(|t| t.ports.iter().any(|r| r.contains(*p))),
+            BlockTarget::Team(t) => config.teams.contains_key(t),
+            BlockTarget::Operator(o) => config.operators.contains_key(o),
+            BlockTarget::Ca(ca) => config.trust.cas.contains_key(ca),
+            BlockTarget::Serial(s) => config.trust.cas.contains_key(&s.ca),
+            BlockTarget::Id(_) => !config.trust.cas.is_empty(),
         };
         if known {
             return Ok(());
@@ -142,6 +160,11 @@ impl Registry {
             BlockTarget::Host(h) => format!("there is no host {h} in {}", config.path.display()),
             BlockTarget::Key(f) => format!("no host or operator of {} has the key {f}", config.path.display()),
             BlockTarget::Port(p) => format!("port {p} is in no team's range"),
+            BlockTarget::Team(t) => format!("there is no team {t} in {}", config.path.display()),
+            BlockTarget::Operator(o) => format!("there is no operator {o} in {}", config.path.display()),
+            BlockTarget::Ca(ca) => format!("no authority of {} has the key {ca}", config.path.display()),
+            BlockTarget::Serial(s) => format!("no authority of {} has the key {}", config.path.display(), s.ca),
+            BlockTarget::Id(_) => format!("{} trusts no certificates", config.path.display()),
         }))
     }
 
@@ -162,6 +185,10 @@ impl Registry {
                 };
                 Context { fingerprint: Some(f.clone()), ..base }
             }
+            BlockTarget::Team(t) => Context { team: Some(t.clone()), ..Context::default() },
+            BlockTarget::Operator(_) | BlockTarget::Ca(_) | BlockTarget::Serial(_) | BlockTarget::Id(_) => {
+                Context::default()
+            }
             BlockTarget::Port(p) => {
                 let lease = self.state().ledger.lease(config, *p);
                 let team = config.teams.iter().find(|(_, t)| t.ports.iter().any(|r| r.contains(*p)));
@@ -173,5 +200,21 @@ impl Registry {
                 }
             }
         }
+    }
+}
+
+/// The fingerprint of a CA that is named by it or by its authority.
+fn ca_key(config: &Config, named: String) -> Result<String, ActError> {
+    if named.starts_with("SHA256:") {
+        return Ok(named);
+    }
+    let authority = config.trust.authorities.iter().find(|(n, _)| n.as_str() == named).map(|(_, a)| a);
+    match authority.map(|a| a.keys.as_slice()) {
+        Some([one]) => Ok(one.fingerprint.clone()),
+        Some(keys) => {
+            let all = keys.iter().map(|k| k.fingerprint.as_str()).collect::<Vec<_>>().join(", ");
+            Err(ActError::Conflict(format!("authority {named} has several keys; name one of them: {all}")))
+        }
+        None => Err(ActError::NotFound(format!("there is no authority {named} in {}", config.path.display()))),
     }
 }

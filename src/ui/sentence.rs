@@ -61,6 +61,7 @@ fn what(l: Lang, r: &Record) -> String {
         What::ConfigReload { changes } if changes.is_empty() => tr!(l, event.reloaded_same).into(),
         What::ConfigReload { changes } => tr!(l, event.reloaded, changes = changes.join("; ")),
         What::ConfigConflict { conflict } => tr!(l, event.conflict, conflict),
+        What::RevocationList { file, keys, certificates } => tr!(l, event.trust_list, file, keys, certificates),
         What::AuthSuccess { client, .. } => tr!(l, event.signed_in, client),
         What::AuthFailure { method, client } => tr!(l, event.sign_in, method, client),
         What::ConnectionRefused {} => tr!(l, event.connection).into(),
@@ -166,8 +167,8 @@ pub(crate) fn command(a: &Action) -> String {
     let port = |p: Option<crate::model::Port>| p.map(|p| format!(" {p}")).unwrap_or_default();
     let rest = match a {
         Action::Reconnect { host, .. } => format!("reconnect {host}"),
-        Action::Revoke { target, reason } => format!("revoke {}{}", target.value(), why(reason)),
-        Action::Restore { target } => format!("restore {}", target.value()),
+        Action::Revoke { target, reason } => format!("revoke {}{}", quote(&target.typed()), why(reason)),
+        Action::Restore { target } => format!("restore {}", quote(&target.typed())),
         Action::Assign { host, port: p, service, reason } => {
             let service = service.as_ref().map(|s| format!(" --service {}", quote(s))).unwrap_or_default();
             format!("assign {host}{}{service}{}", port(*p), why(reason))

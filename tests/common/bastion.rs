@@ -117,6 +117,25 @@ impl Builder {
         self
     }
 
+    /// Sections as they are, at the end of the file.
+    pub fn text(mut self, text: &str) -> Self {
+        self.operators.push_str(text);
+        self
+    }
+
+    /// A line of a team's section.
+    pub fn team_line(mut self, name: &str, line: &str) -> Self {
+        let team = self.teams.get_mut(name).unwrap();
+        team.bind.push_str(line);
+        team.bind.push('\n');
+        self
+    }
+
+    /// Where everything will be.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A line of a section: `set("ssh", "keepalive_interval = \"1s\"")`.
     pub fn set(mut self, section: &'static str, line: &str) -> Self {
         let text = self.sections.entry(section).or_default();

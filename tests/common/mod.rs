@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod bastion;
+pub mod ca;
 pub mod culprits;
 pub mod lines;
 pub mod load;

@@ -8,7 +8,7 @@ use crate::cli::table::Tone;
 use crate::control::actions::action;
 use crate::control::client::{Client, unexpected};
 use crate::control::protocol::{Action, Reply, Request, Snapshot};
-use crate::model::{BlockTarget, HostName, Port, SessionId, SessionKind, TunnelView, clean};
+use crate::model::{BlockTarget, HostName, Port, SessionId, SessionKind, SessionView, TunnelView, clean};
 
 /// Any verb of [`crate::control::actions::ACTIONS`].
 pub(super) async fn act(client: &Client, out: &mut Out<'_>, verb: &Verb) -> Result<Exit, Fail> {
@@ -120,11 +120,12 @@ fn blast_radius(wanted: &Action, s: &Snapshot) -> String {
             let cut = match target {
                 BlockTarget::Host(host) => of_host(host),
                 BlockTarget::Port(port) => of_port(port),
-                BlockTarget::Key(key) => {
-                    let ids: Vec<SessionId> =
-                        s.sessions.iter().filter(|x| x.fingerprint == *key).map(|x| x.id).collect();
-                    let cut = live(s, |t| t.session.is_some_and(|id| ids.contains(&id)));
-                    format!("{}, {cut}", count(ids.len(), "session"))
+                BlockTarget::Team(team) => live(s, |t| t.lease.team == *team),
+                BlockTarget::Key(key) => of_sessions(s, |x| x.fingerprint == *key),
+                BlockTarget::Operator(o) => of_sessions(s, |x| x.kind == SessionKind::Operator && x.name == o.as_str()),
+                // Which sessions came by which certificate is the daemon's to know.
+                BlockTarget::Serial(_) | BlockTarget::Id(_) | BlockTarget::Ca(_) => {
+                    "closes every session signed in by it".to_owned()
                 }
             };
             format!("Revoke {target}, until it is restored: {cut}")
@@ -145,6 +146,12 @@ fn blast_radius(wanted: &Action, s: &Snapshot) -> String {
         }
         other => other.id().to_owned(),
     }
+}
+
+fn of_sessions(s: &Snapshot, which: impl Fn(&SessionView) -> bool) -> String {
+    let ids: Vec<SessionId> = s.sessions.iter().filter(|x| which(x)).map(|x| x.id).collect();
+    let cut = live(s, |t| t.session.is_some_and(|id| ids.contains(&id)));
+    format!("{}, {cut}", count(ids.len(), "session"))
 }
 
 fn live(s: &Snapshot, which: impl Fn(&TunnelView) -> bool) -> String {

@@ -26,6 +26,7 @@ fn with(title: &str, line: &str) -> String {
             section("hosts.h.ports.s", &["port = 20100"])
         ),
         "operators.NAME" => section("operators.o", &["keys = \"@ALICE\""]),
+        "authorities.NAME" => section("authorities.a", &["keys = \"@ALICE\"", "vouches_for = \"hosts\""]),
         plain => section(plain, &[]),
     };
     filled(&text)

@@ -221,14 +221,19 @@ fn teams_hosts_and_operators() {
             "add [teams.iot]",
         ),
         case("[teams.pay]\nports = \"1\"\n[hosts.db]\nkeys = \"@PAY_DB\"", (3, 8), "has no `team`", "team = "),
-        case("[teams.pay]\nports = \"1\"\n[hosts.db]\nteam = \"pay\"", (3, 8), "has no `keys`", "keys = ["),
+        case(
+            "[teams.pay]\nports = \"1\"\n[hosts.db]\nteam = \"pay\"",
+            (3, 8),
+            "has neither keys nor principals",
+            "keys = [",
+        ),
         case(
             "[teams.pay]\nports = \"1\"\n[hosts.db]\nteam = \"pay\"\nkeys = []",
             (5, 8),
             "could not sign in",
             "keys = [",
         ),
-        case("[operators.al]", (1, 12), "neither keys nor unix_user", "unix_user"),
+        case("[operators.al]", (1, 12), "neither keys nor principals nor unix_user", "unix_user"),
         case("[operators.al]\nunix_user = \"al\"\nteams = []", (3, 9), "would see nothing", "leave the key out"),
         case(
             "[teams.pay]\nports = \"1\"\n[operators.al]\nunix_user = \"al\"\nrole = \"admin\"\nteams = \"pay\"",
@@ -268,7 +273,8 @@ fn keys_that_may_not_sign_in() {
         ("sk-ssh-ed25519@openssh.com AAAA x", "does not show whether the token was touched", "ssh-keygen -t ed25519"),
         ("ssh-ed25519-cert-v01@openssh.com AAAA x", "a certificate", ".pub"),
         ("restrict,from=\\\"10.0.0.1\\\" @PAY_DB", "options before a key", "write the key alone"),
-        ("from=\\\"10.0.0.0/8, x\\\" @PAY_DB", "options before a key", "write the key alone"),
+        ("from=\\\"10.0.0.0/8, x\\\" @PAY_DB", "\"x\" is neither an address nor a network", "!10.1.9.0/24"),
+        ("from=\\\"10.1.2.3/8\\\" @PAY_DB", "has bits set beyond its prefix", "!10.1.9.0/24"),
         ("expiry-time=\\\"soon\\\" @PAY_DB", "no time for expiry-time", "YYYYMMDD"),
         ("expiry-time=\\\"20270101\\\",restrict @PAY_DB", "options beside expiry-time", "by team, ports and role"),
         ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO5Ii7KVi6U8TEV", "cannot be read", "cut short"),
@@ -336,4 +342,55 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn authorities_and_principals() {
+    let base = "[teams.pay]\nports = \"1-2\"\n[hosts.db]\nteam = \"pay\"\nprincipals = \"db\"\n";
+    let ca = "[authorities.ca]\nkeys = \"@ALICE\"\nvouches_for = \"hosts\"\n";
+    for (rest, at, what, remedy) in [
+        ("[authorities.ca]\nkeys = \"@ALICE\"", (6, 14), "has no `vouches_for`", "[\"operators\"] or both"),
+        ("[authorities.ca]\nvouches_for = \"hosts\"", (6, 14), "has no `keys`", "give the authority's public keys"),
+        ("[authorities.ca]\nkeys = \"@ALICE\"\nvouches_for = []", (8, 15), "would let nobody in", "say what it may"),
+        (
+            "[authorities.ca]\nkeys = \"@ALICE\"\nvouches_for = \"host\"",
+            (8, 15),
+            "cannot be \"host\"",
+            "did you mean \"hosts\"?",
+        ),
+        (&format!("{ca}teams = \"pya\""), (9, 9), "authority ca names the team \"pya\"", "did you mean \"pay\"?"),
+        (&format!("{ca}teams = []"), (9, 9), "would let nobody in", "leave the key out"),
+        (
+            &format!("{ca}[operators.al]\nkeys = \"@ALICE\""),
+            (7, 8),
+            "is also operator al's",
+            "signs certificates and nothing else",
+        ),
+        (
+            &format!("{ca}[authorities.b]\nkeys = \"@ALICE\"\nvouches_for = \"hosts\""),
+            (10, 8),
+            "is also authority ca's",
+            "once",
+        ),
+        (
+            "[authorities.ca]\nkeys = \"from=\\\"10.0.0.0/8\\\" @ALICE\"\nvouches_for = \"hosts\"",
+            (7, 8),
+            "a CA's key has no options",
+            "limits are in the certificates",
+        ),
+        (
+            "[operators.al]\nprincipals = \"db\"",
+            (7, 14),
+            "the principal \"db\" of operator al is also host db's (line 5)",
+            "take it out of one",
+        ),
+        ("[operators.al]\nprincipals = \"a,b\"", (7, 14), "not plain", "one string each"),
+    ] {
+        let e = Config::parse(&filled(&format!("{base}{rest}")), Path::new("p.toml")).unwrap_err();
+        let [p] = e.problems.as_slice() else { panic!("{rest}: {e}") };
+        assert_eq!((p.line, p.column), at, "{e}");
+        assert!(p.what.contains(what) && p.remedy.contains(remedy), "{e}");
+    }
+    let team = base.replace("principals = \"db\"", "").replace("ports", "principals = \"team:pay\"\nports");
+    super::good(&team);
 }

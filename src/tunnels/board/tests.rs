@@ -161,7 +161,7 @@ impl World {
             role: None,
             user: "tunnel".into(),
             source: ([192, 0, 2, 7], 40_000).into(),
-            fingerprint,
+            credential: Box::new(crate::tunnels::Credential { fingerprint, ..Default::default() }),
             client: "OpenSSH_9.2".into(),
             algorithms: None,
             since: now(),

@@ -37,7 +37,7 @@ pub fn block_rule(b: &RevocationView) -> String {
     if let Some(r) = &b.reason {
         s.push_str(&format!(" ({r})"));
     }
-    s.push_str(&format!("; `portreeve restore {}` lifts it", b.target.value()));
+    s.push_str(&format!("; `portreeve restore {}` lifts it", b.target.typed()));
     s
 }
 

@@ -303,6 +303,9 @@ pub(super) fn refresh(state: &State, ask: &mut Ask) {
         BlockTarget::Host(h) => blast(state, |r| r.host() == h),
         BlockTarget::Port(p) => blast(state, |r| r.port() == *p),
         BlockTarget::Key(k) => blast(state, |r| state.live.session_of(r).is_some_and(|s| s.fingerprint == *k)),
+        BlockTarget::Team(t) => blast(state, |r| r.team() == t),
+        // What they hold, the daemon knows.
+        BlockTarget::Operator(_) | BlockTarget::Serial(_) | BlockTarget::Id(_) | BlockTarget::Ca(_) => vec![],
     };
     ask.facts.push("blocked until restored, across restarts of the bastion".into());
     if let Some((port, _, host)) = &ask.seen

@@ -77,5 +77,10 @@ pub(crate) fn target(lang: Lang, t: &BlockTarget) -> String {
         BlockTarget::Host(name) => tr!(lang, state.target_host, name),
         BlockTarget::Key(name) => tr!(lang, state.target_key, name),
         BlockTarget::Port(name) => tr!(lang, state.target_port, name),
+        BlockTarget::Team(name) => tr!(lang, state.target_team, name),
+        BlockTarget::Operator(name) => tr!(lang, state.target_operator, name),
+        BlockTarget::Serial(name) => tr!(lang, state.target_serial, name),
+        BlockTarget::Id(name) => tr!(lang, state.target_id, name),
+        BlockTarget::Ca(name) => tr!(lang, state.target_ca, name),
     }
 }

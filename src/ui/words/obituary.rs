@@ -18,6 +18,8 @@ pub(crate) fn cause(lang: Lang, c: ObituaryCause) -> &'static str {
         ObituaryCause::LeaseEnded => tr!(lang, obituary.lease_ended),
         ObituaryCause::OperatorDisconnect => tr!(lang, obituary.operator_disconnect),
         ObituaryCause::ConfigChange => tr!(lang, obituary.config_change),
+        ObituaryCause::RevokedByList => tr!(lang, obituary.revoked_by_list),
+        ObituaryCause::CertificateExpired => tr!(lang, obituary.certificate_expired),
         ObituaryCause::Shutdown => tr!(lang, obituary.shutdown),
     }
 }
@@ -49,6 +51,8 @@ mod tests {
             ObituaryCause::LeaseEnded,
             ObituaryCause::OperatorDisconnect,
             ObituaryCause::ConfigChange,
+            ObituaryCause::RevokedByList,
+            ObituaryCause::CertificateExpired,
             ObituaryCause::Shutdown,
         ];
         for c in all {
