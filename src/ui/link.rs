@@ -1,5 +1,6 @@
 //! The console's line to the daemon: it connects, subscribes, notices silence, and dials again for ever.
 
+use super::words::{Lang, tr};
 use crate::control::protocol::{ApiError, ErrorCode, Identity, Push, Reply, Request};
 use crate::model::{Port, Seq};
 use std::hash::{BuildHasher, Hasher};
@@ -48,7 +49,7 @@ pub(crate) enum LinkEvent {
     /// The answer to the request of this number.
     Reply(u64, Result<Reply, ApiError>),
     /// Not connected (any more). Requests in flight are lost.
-    Down(String),
+    Down(Lost),
 }
 
 /// What a request was sent for.
@@ -59,10 +60,43 @@ enum For {
     Console(u64),
 }
 
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It was tried for so many seconds.
+    NoAnswer(u64),
+    Closed,
+    /// Nothing was heard for so many seconds.
+    Quiet(u64),
+    /// The console's own fault.
+    Failed,
+    /// As the daemon or the system says.
+    Told(String),
+}
+
+impl Lost {
+    pub(crate) fn said(&self, lang: Lang) -> String {
+        match self {
+            Self::NoAnswer(s) => tr!(lang, link.no_answer, s),
+            Self::Closed => tr!(lang, link.closed).to_owned(),
+            Self::Quiet(s) => tr!(lang, link.quiet, s),
+            Self::Failed => tr!(lang, link.failed).to_owned(),
+            Self::Told(why) => why.clone(),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Lost {
+    fn from(why: T) -> Self {
+        Self::Told(why.into())
+    }
+}
+
 fn gone() -> ApiError {
     ApiError::new(
         ErrorCode::Unavailable,
-        "the connection to the daemon was lost before it answered; look in the audit for what came of it",
+        // As the state knows it by, and says it in its own language.
+        tr!(Lang::En, link.gone),
     )
 }
 
@@ -83,8 +117,8 @@ pub(crate) async fn keep(
                 }
                 why
             }
-            Ok(Err(why)) => why,
-            Err(_) => format!("the daemon did not answer within {} s", CONNECT.as_secs()),
+            Ok(Err(why)) => why.into(),
+            Err(_) => Lost::NoAnswer(CONNECT.as_secs()),
         };
         if events.send(LinkEvent::Down(why)).await.is_err() {
             return;
@@ -114,10 +148,10 @@ async fn serve(
     asks: &mut mpsc::Receiver<(u64, Request)>,
     events: &mpsc::Sender<LinkEvent>,
     since: &mut Option<Seq>,
-) -> (String, bool) {
+) -> (Lost, bool) {
     let mut lived = false;
     if events.send(LinkEvent::Up(c.identity.clone())).await.is_err() {
-        return (String::new(), false);
+        return (Lost::Closed, false);
     }
     let mut inflight: JoinSet<(For, Result<Reply, ApiError>)> = JoinSet::new();
     inflight.spawn(ask(c.requests.clone(), Request::Subscribe { since: *since }, For::Subscription));
@@ -128,7 +162,7 @@ async fn serve(
     loop {
         tokio::select! {
             push = c.pushes.recv() => {
-                let Some(push) = push else { return ("the daemon closed the connection".into(), lived) };
+                let Some(push) = push else { return (Lost::Closed, lived) };
                 lived = true;
                 unanswered = false;
                 let newest = match &push {
@@ -138,11 +172,11 @@ async fn serve(
                 };
                 *since = newest.max(*since);
                 if events.send(LinkEvent::Push(push)).await.is_err() {
-                    return (String::new(), lived);
+                    return (Lost::Closed, lived);
                 }
             }
             request = asks.recv() => {
-                let Some((id, request)) = request else { return (String::new(), lived) };
+                let Some((id, request)) = request else { return (Lost::Closed, lived) };
                 asked += 1;
                 inflight.spawn(ask(c.requests.clone(), request, For::Console(id)));
             }
@@ -153,10 +187,10 @@ async fn serve(
                     (For::Console(id), result) => {
                         asked = asked.saturating_sub(1);
                         if events.send(LinkEvent::Reply(id, result)).await.is_err() {
-                            return (String::new(), lived);
+                            return (Lost::Closed, lived);
                         }
                     }
-                    (For::Subscription, Err(e)) => return (e.message, lived),
+                    (For::Subscription, Err(e)) => return (e.message.into(), lived),
                     (For::Subscription, Ok(_)) => lived = true,
                     // Even a refusal is a sign of life.
                     (For::Heartbeat, _) => {}
@@ -165,7 +199,7 @@ async fn serve(
             _ = beat.tick() => {
                 // A reconnect is answered after a minute; a daemon that answers one thing after the other is not hung.
                 if unanswered && asked == 0 {
-                    return (format!("the daemon has not answered for {} s", HEARTBEAT.as_secs()), lived);
+                    return (Lost::Quiet(HEARTBEAT.as_secs()), lived);
                 }
                 unanswered = true;
                 // The cheapest question there is: who visits port 1.

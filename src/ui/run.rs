@@ -233,8 +233,7 @@ impl Console {
                     self.tick();
                     linked = event.is_some();
                     // The link never ends by itself. Should it fail, what is shown must not pass for live.
-                    let lang = self.state.lang();
-                    let broken = || LinkEvent::Down(tr!(lang, link.failed).into());
+                    let broken = || LinkEvent::Down(link::Lost::Failed);
                     self.heard(event.unwrap_or_else(broken));
                     // Whatever else has come is part of the same frame.
                     for _ in 0..256 {

@@ -34,6 +34,42 @@ pub(crate) fn remote(b: &Bastion) -> Terminal {
     Terminal::run(&c)
 }
 
+/// The console over SSH, with the client's locale sent as Debian's ssh_config has it (`SendEnv LANG LC_*`).
+fn remote_in(b: &Bastion, locale: &[(&str, &str)], line: &str) -> Terminal {
+    let mut c = Command::new("ssh");
+    c.args(["-tt", "-F", "none", "-q", "-p", &b.address().port().to_string(), "-i"]).arg(b.key("ops"));
+    for o in ["IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"] {
+        c.args(["-o", o]);
+    }
+    c.args(["-o", "SendEnv=LANG LC_*"]).arg("ops@127.0.0.1").args(line.split_whitespace());
+    c.env_remove("LC_ALL").envs(locale.iter().copied());
+    Terminal::run(&c)
+}
+
+#[test]
+fn a_console_over_ssh_speaks_the_language_of_the_clients_locale() {
+    let b = bastion().start();
+    let mut korean = remote_in(&b, &[("LANG", "ko_KR.UTF-8")], "");
+    korean.until_text("이상 없음");
+    korean.until_text("● 연결됨");
+    // What tells messages from the rest goes before LANG, and what is asked for before all.
+    let mut english = remote_in(&b, &[("LANG", "ko_KR.UTF-8"), ("LC_MESSAGES", "en_US.UTF-8")], "");
+    english.until_text("all well");
+    let mut asked = remote_in(&b, &[("LANG", "en_US.UTF-8")], "console --lang ko");
+    asked.until_text("이상 없음");
+    // Kept, it is the operator's language wherever they come from; what is asked for still goes before.
+    asked.keys(":set language ko\r");
+    asked.until_text("language: ko, 저장 위치");
+    let mut kept = remote_in(&b, &[("LANG", "en_US.UTF-8")], "");
+    kept.until_text("이상 없음");
+    let mut asked = remote_in(&b, &[("LANG", "ko_KR.UTF-8")], "console --lang en");
+    asked.until_text("all well");
+    // Locally the same.
+    let mut c = Command::new(BINARY);
+    c.args(["--lang", "ko", "--socket"]).arg(b.socket());
+    Terminal::run(&c).until_text("이상 없음");
+}
+
 /// What holds for both ways.
 fn works_a_shift(console: impl Fn(&Bastion) -> Terminal) {
     let b = bastion().start();

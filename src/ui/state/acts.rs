@@ -3,6 +3,7 @@
 
 use crate::control::protocol::{Action, Outcome};
 use crate::model::{BlockTarget, LeaseView, Port, RevocationView, Seq, Time};
+use crate::ui::words::{Lang, tr};
 use std::collections::VecDeque;
 
 /// Acts kept.
@@ -15,13 +16,39 @@ pub(crate) struct Before {
     pub(crate) block: Option<RevocationView>,
 }
 
+/// Why an act cannot be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Never {
+    PortUnsaid,
+    LeaseUnknown,
+    MoveUnsaid,
+    Dropped,
+    Cut,
+    Closed,
+    Reloaded,
+}
+
+impl Never {
+    pub(crate) fn said(self, lang: Lang) -> &'static str {
+        match self {
+            Self::PortUnsaid => tr!(lang, undo.port_unsaid),
+            Self::LeaseUnknown => tr!(lang, undo.lease_unknown),
+            Self::MoveUnsaid => tr!(lang, undo.move_unsaid),
+            Self::Dropped => tr!(lang, undo.dropped),
+            Self::Cut => tr!(lang, undo.cut),
+            Self::Closed => tr!(lang, undo.closed),
+            Self::Reloaded => tr!(lang, undo.reloaded),
+        }
+    }
+}
+
 /// How an act is taken back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Undo {
     /// By this act, which is asked for like any other.
     By(Action),
     /// Not at all, and why.
-    Never(&'static str),
+    Never(Never),
     /// Nothing was done.
     Nothing,
     /// It has been, or it was itself an undo.
@@ -100,7 +127,7 @@ fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
         }
         Action::Assign { .. } => match &o.lease {
             Some(lease) => Undo::By(Action::Release { port: lease.port, reason: None }),
-            None => Undo::Never("the daemon did not say which port it was; release it by hand"),
+            None => Undo::Never(Never::PortUnsaid),
         },
         Action::Release { port, .. } => match &before.lease {
             Some(l) => Undo::By(Action::Assign {
@@ -109,18 +136,16 @@ fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
                 service: l.service.clone(),
                 reason: l.reason.clone(),
             }),
-            None => Undo::Never("whose lease it was is not known here; the journal says it"),
+            None => Undo::Never(Never::LeaseUnknown),
         },
         Action::Move { from, .. } => match &o.lease {
             Some(lease) => Undo::By(Action::Move { from: lease.port, to: Some(*from), reason: None }),
-            None => Undo::Never("the daemon did not say where it went; move it by hand"),
+            None => Undo::Never(Never::MoveUnsaid),
         },
-        Action::Reconnect { .. } => {
-            Undo::Never("a session that was dropped is gone; the host has dialled anew, or will")
-        }
-        Action::CutVisitor { .. } => Undo::Never("a connection that was cut is gone; the visitor has to come again"),
-        Action::Disconnect { .. } => Undo::Never("a session that was closed is gone; who had it has to sign in again"),
-        Action::Reload => Undo::Never("the daemon reads what the file says: change the file back and reload"),
+        Action::Reconnect { .. } => Undo::Never(Never::Dropped),
+        Action::CutVisitor { .. } => Undo::Never(Never::Cut),
+        Action::Disconnect { .. } => Undo::Never(Never::Closed),
+        Action::Reload => Undo::Never(Never::Reloaded),
         Action::Reserve { port, .. } => Undo::By(Action::Release { port: *port, reason: None }),
         Action::Mute { incident, .. } => Undo::By(Action::Unmute { incident: incident.clone() }),
         _ => Undo::Nothing,

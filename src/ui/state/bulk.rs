@@ -2,16 +2,26 @@
 
 use crate::control::protocol::Action;
 use crate::model::{HostName, Port};
+use crate::ui::words::{Lang, tr};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Rows that are marked, whatever hides them.
 pub(crate) type Marks = BTreeSet<Port>;
 
+/// What many acts are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Host,
+    Port,
+    Block,
+    Lease,
+}
+
 /// One thing to do to all.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Way {
-    /// What is acted on: `host`, `port`.
-    pub(crate) what: &'static str,
+    /// What is acted on.
+    pub(crate) what: Kind,
     pub(crate) acts: Vec<Action>,
     /// What it costs, a line each.
     pub(crate) facts: Vec<String>,
@@ -19,9 +29,14 @@ pub(crate) struct Way {
 
 impl Way {
     /// `1 host`, `2 hosts`.
-    pub(crate) fn count(&self) -> String {
+    pub(crate) fn count(&self, lang: Lang) -> String {
         let n = self.acts.len();
-        format!("{n} {}{}", self.what, if n == 1 { "" } else { "s" })
+        match self.what {
+            Kind::Host => tr!(lang, bulk.hosts, n),
+            Kind::Port => tr!(lang, bulk.ports, n),
+            Kind::Block => tr!(lang, bulk.blocks, n),
+            Kind::Lease => tr!(lang, bulk.leases, n),
+        }
     }
 }
 
@@ -70,8 +85,11 @@ impl Batch {
     }
 
     /// How far it is, or what came of it.
-    pub(crate) fn progress(&self) -> String {
-        let failed = if self.failed.is_empty() { String::new() } else { format!(", {} not", self.failed.len()) };
-        format!("{}: {} of {} done{failed}", self.verb, self.done, self.total)
+    pub(crate) fn progress(&self, lang: Lang) -> String {
+        let (verb, done, total) = (self.verb, self.done, self.total);
+        match self.failed.len() {
+            0 => tr!(lang, bulk.progress, verb, done, total),
+            n => tr!(lang, bulk.progress_failed, verb, done, total, n),
+        }
     }
 }

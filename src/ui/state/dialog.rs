@@ -4,12 +4,13 @@ use super::bulk::{Plan, Way};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
 use crate::model::{BlockTarget, HostName, Port, SessionId};
+use crate::ui::words::{Lang, tr};
 use tui_input::Input;
 
 /// One line to fill in.
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
-    pub(crate) label: String,
+    pub(crate) label: Label,
     pub(crate) input: Input,
     /// Values to complete from.
     pub(crate) known: Vec<String>,
@@ -18,8 +19,8 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    pub(crate) fn text(label: &str) -> Self {
-        Self { label: label.to_owned(), input: Input::default(), known: vec![], choice: None }
+    pub(crate) fn text(label: Label) -> Self {
+        Self { label, input: Input::default(), known: vec![], choice: None }
     }
     pub(crate) fn with(mut self, value: &str) -> Self {
         self.input = value.into();
@@ -29,7 +30,7 @@ impl Field {
         self.known = known;
         self
     }
-    pub(crate) fn choice(label: &str, values: Vec<String>) -> Self {
+    pub(crate) fn choice(label: Label, values: Vec<String>) -> Self {
         let first = values.first().cloned().unwrap_or_default();
         Self { choice: Some(0), known: values, ..Self::text(label).with(&first) }
     }
@@ -120,7 +121,7 @@ impl Ask {
         self.fields.is_empty()
     }
 
-    fn field(&self, label: &str) -> Option<String> {
+    fn field(&self, label: Label) -> Option<String> {
         let f = self.fields.iter().find(|f| f.label == label)?;
         Some(f.value().to_owned()).filter(|v| !v.is_empty())
     }
@@ -139,62 +140,61 @@ impl Ask {
     }
 
     /// The acts asked for, or what is still missing: how many they are is typed.
-    pub(crate) fn acts(&self) -> Result<Vec<Action>, String> {
-        let way = self.way().filter(|w| !w.acts.is_empty()).ok_or("there is nothing to act on")?;
+    pub(crate) fn acts(&self, l: Lang) -> Result<Vec<Action>, String> {
+        let way = self.way().filter(|w| !w.acts.is_empty()).ok_or_else(|| tr!(l, ask.nothing_to_act))?;
         let n = way.acts.len();
         if self.field(TYPE_COUNT).as_deref() != Some(n.to_string().as_str()) {
-            return Err(format!("type {n} to confirm"));
+            return Err(tr!(l, ask.type_count, n));
         }
         let why = self.field(REASON);
         Ok(way.acts.iter().map(|a| with_reason(a.clone(), why.as_ref())).collect())
     }
 
     /// The action asked for, or what is still missing.
-    pub(crate) fn action(&self) -> Result<Action, String> {
+    pub(crate) fn action(&self, l: Lang) -> Result<Action, String> {
         let reason = self.field(REASON);
         Ok(match &self.subject {
             Subject::Reconnect { host, session } => {
                 Action::Reconnect { host: host.clone(), session: *session, wait_s: None }
             }
             Subject::Revoke { .. } => {
-                let target = self.target().cloned().ok_or("there is nothing to block")?;
+                let target = self.target().cloned().ok_or_else(|| tr!(l, ask.nothing_to_block))?;
                 let typed = self.field(TYPED).unwrap_or_default();
                 if self.spec.danger == Danger::TypeName && typed != target.value() {
-                    return Err(format!("type {} to confirm", target.value()));
+                    return Err(tr!(l, ask.type_name, name = target.value()));
                 }
                 Action::Revoke { target, reason }
             }
             Subject::Restore { target } => Action::Restore { target: target.clone() },
             Subject::Assign { port } => {
-                let host = self.field(HOST).ok_or("name the host")?;
+                let host = self.field(HOST).ok_or_else(|| tr!(l, ask.name_host))?;
                 let host = host.parse().map_err(|e: crate::model::NameError| e.to_string())?;
                 Action::Assign { host, port: *port, service: self.field(SERVICE), reason }
             }
             Subject::Move { from } => {
                 let to = self.field(TO).map(|t| t.parse::<Port>().map_err(|e| e.to_string())).transpose()?;
                 if to == Some(*from) {
-                    return Err(format!("it is on {from} already"));
+                    return Err(tr!(l, ask.same_port, port = from));
                 }
                 Action::Move { from: *from, to, reason }
             }
             Subject::Release { port } => Action::Release { port: *port, reason },
             Subject::Reserve { port } => {
-                let text = self.field(UNTIL).ok_or("until when? 2days, 2026-12-01, 2026-12-01T18:00")?;
+                let text = self.field(UNTIL).ok_or_else(|| tr!(l, ask.until_when))?;
                 let at = self.window.and_then(|w| crate::audit::moment_ahead(&text, w.now, w.clock));
-                let until =
-                    at.ok_or_else(|| format!("{text} is no time to come: 2days, 2026-12-01, 2026-12-01T18:00"))?;
-                let reason = reason.ok_or("say why: who needs a port will want to know")?;
+                let until = at.ok_or_else(|| tr!(l, ask.no_time_to_come, text))?;
+                let reason = reason.ok_or_else(|| tr!(l, ask.why_port))?;
                 Action::Reserve { port: *port, until, reason }
             }
             Subject::Mute { incident } => {
-                let time = self.field(FOR).ok_or("say for how long: 30m, 2h, 3days")?;
+                let time = self.field(FOR).ok_or_else(|| tr!(l, ask.how_long))?;
                 let time = humantime::parse_duration(&time)
-                    .map_err(|e| format!("{time:?} is no time ({e}): 30m, 2h, 3days"))?;
-                let reason = reason.ok_or("say why: who takes over from you will want to know")?;
+                    .map_err(|e| tr!(l, ask.no_time, text = format!("{time:?}"), why = e))?;
+                let reason = reason.ok_or_else(|| tr!(l, ask.why_mute))?;
                 Action::Mute { incident: incident.clone(), for_s: time.as_secs(), reason }
             }
             Subject::Plain { action } => action.clone(),
-            Subject::Bulk { .. } => return Err("this is more than one act".to_owned()),
+            Subject::Bulk { .. } => return Err(tr!(l, ask.several).to_owned()),
         })
     }
 }
@@ -215,22 +215,51 @@ impl Ask {
                 let until = self.window.map(|w| w.now + chrono::TimeDelta::hours(1))?;
                 Some(Action::Reserve { port: *port, until, reason: String::new() })
             }
-            Subject::Assign { .. } | Subject::Move { .. } | Subject::Release { .. } => self.action().ok(),
+            Subject::Assign { .. } | Subject::Move { .. } | Subject::Release { .. } => self.action(Lang::En).ok(),
             _ => None,
         }
     }
 }
 
-/// Labels of fields.
-pub(crate) const REASON: &str = "reason";
-pub(crate) const TYPED: &str = "type the name";
-pub(crate) const TYPE_COUNT: &str = "type how many";
-pub(crate) const HOST: &str = "host";
-pub(crate) const SERVICE: &str = "service";
-pub(crate) const TO: &str = "to port";
-pub(crate) const UNTIL: &str = "until";
-pub(crate) const TARGET: &str = "block";
-pub(crate) const FOR: &str = "for";
+/// What a field is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Label {
+    Reason,
+    Typed,
+    Count,
+    Host,
+    Service,
+    To,
+    Until,
+    Target,
+    For,
+}
+
+impl Label {
+    pub(crate) fn said(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Reason => tr!(lang, ask.label_reason),
+            Self::Typed => tr!(lang, ask.label_typed),
+            Self::Count => tr!(lang, ask.label_count),
+            Self::Host => tr!(lang, ask.label_host),
+            Self::Service => tr!(lang, ask.label_service),
+            Self::To => tr!(lang, ask.label_to),
+            Self::Until => tr!(lang, ask.label_until),
+            Self::Target => tr!(lang, ask.label_target),
+            Self::For => tr!(lang, ask.label_for),
+        }
+    }
+}
+
+pub(crate) const REASON: Label = Label::Reason;
+pub(crate) const TYPED: Label = Label::Typed;
+pub(crate) const TYPE_COUNT: Label = Label::Count;
+pub(crate) const HOST: Label = Label::Host;
+pub(crate) const SERVICE: Label = Label::Service;
+pub(crate) const TO: Label = Label::To;
+pub(crate) const UNTIL: Label = Label::Until;
+pub(crate) const TARGET: Label = Label::Target;
+pub(crate) const FOR: Label = Label::For;
 
 /// What lies over the screen.
 #[derive(Debug, Clone)]

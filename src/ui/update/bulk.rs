@@ -5,11 +5,12 @@ use super::{Effect, act, ran, say, send};
 use crate::control::actions::ActionSpec;
 use crate::control::protocol::{Action, ApiError, Reply, Request};
 use crate::model::{BlockTarget, HostName, Port, SessionId};
-use crate::ui::state::bulk::{Batch, Plan, Way};
+use crate::ui::state::bulk::{Batch, Kind, Plan, Way};
 use crate::ui::state::dialog::{Ask, Field, REASON, Subject, TARGET, TYPE_COUNT};
 use crate::ui::state::live::Row;
 use crate::ui::state::nav::Step;
 use crate::ui::state::{Pending, Screen, State, Tone};
+use crate::ui::words::{Lang, action, model, tr};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names listed in a question; more are counted.
@@ -47,26 +48,27 @@ pub(crate) fn can(spec: &ActionSpec) -> bool {
 
 /// One question about all that is marked.
 pub(super) fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
+    let l = state.lang();
     if !can(spec) {
-        return Err(format!("{} is done one at a time: Esc clears the marks", spec.verb));
+        return Err(tr!(l, bulk.one_at_a_time, verb = action::name(l, spec)));
     }
     let rows: Vec<&Row> = state.marks.iter().filter_map(|p| state.row(*p)).collect();
     let ways = match spec.id {
         "reconnect" => vec![reconnects(state, &rows)],
         "revoke" => vec![revoke_hosts(state, &rows), revoke_ports(state, &rows)],
-        "restore" => vec![restores(&rows)],
+        "restore" => vec![restores(l, &rows)],
         _ => vec![releases(state, &rows)],
     };
     if ways.iter().all(|w| w.acts.is_empty()) {
         return Err(match spec.id {
-            "reconnect" => "none of what is marked has a session to drop".to_owned(),
-            "restore" => "nothing blocks any of what is marked".to_owned(),
-            _ => "nothing that is marked is there any more".to_owned(),
+            "reconnect" => tr!(l, bulk.no_session).to_owned(),
+            "restore" => tr!(l, bulk.no_block).to_owned(),
+            _ => tr!(l, bulk.gone).to_owned(),
         });
     }
     let mut fields = vec![];
     if ways.len() > 1 {
-        fields.push(Field::choice(TARGET, ways.iter().map(Way::count).collect()));
+        fields.push(Field::choice(TARGET, ways.iter().map(|w| w.count(l)).collect()));
     }
     fields.push(Field::text(TYPE_COUNT));
     if matches!(spec.id, "revoke" | "release") {
@@ -77,24 +79,25 @@ pub(super) fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, 
     let plan = Plan { ways, seen };
     let mut ask = act::new(spec, Subject::Bulk { plan }, String::new(), vec![], fields);
     ask.focus = focus;
-    refresh(&mut ask);
+    refresh(l, &mut ask);
     Ok(ask)
 }
 
 /// Title and facts follow the choice of the way.
-pub(super) fn refresh(ask: &mut Ask) {
+pub(super) fn refresh(l: Lang, ask: &mut Ask) {
     let Some(way) = ask.way() else { return };
-    let (title, facts) = (format!("{} {}", ask.spec.verb, way.count()), way.facts.clone());
+    let title = tr!(l, bulk.title, verb = action::name(l, ask.spec), what = way.count(l));
+    let facts = way.facts.clone();
     ask.title = title;
     ask.facts = facts;
 }
 
 /// Names, and how many more there are.
-fn list<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+fn list<T: ToString>(l: Lang, all: impl IntoIterator<Item = T>) -> String {
     let all: Vec<String> = all.into_iter().map(|x| x.to_string()).collect();
     let more = all.len().saturating_sub(NAMED);
     let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ");
-    if more > 0 { format!("{named} and {more} more") } else { named }
+    if more > 0 { tr!(l, bulk.more, names = named, n = more) } else { named }
 }
 
 fn hosts<'a>(rows: &[&'a Row]) -> BTreeSet<&'a HostName> {
@@ -102,59 +105,63 @@ fn hosts<'a>(rows: &[&'a Row]) -> BTreeSet<&'a HostName> {
 }
 
 fn reconnects(state: &State, rows: &[&Row]) -> Way {
+    let l = state.lang();
     let sessions: BTreeMap<SessionId, &HostName> =
         rows.iter().filter_map(|r| Some((r.view.session?, r.host()))).collect();
     let mut facts = act::blast(state, |r| r.view.session.is_some_and(|s| sessions.contains_key(&s)));
-    facts.push(format!("hosts: {}", list(sessions.values())));
+    facts.push(tr!(l, bulk.of_hosts, names = list(l, sessions.values())));
     let without = rows.iter().filter(|r| r.view.session.is_none());
-    let without = list(without.map(|r| r.port()));
+    let without = list(l, without.map(|r| r.port()));
     if !without.is_empty() {
-        facts.push(format!("left out, because they have no session to drop: {without}"));
+        facts.push(tr!(l, bulk.without_session, names = without));
     }
-    facts.push("their sessions are dropped; their supervisors must dial again, which is watched".to_owned());
+    facts.push(tr!(l, bulk.reconnect_fact).to_owned());
     let one = |(session, host): (&SessionId, &&HostName)| Action::Reconnect {
         host: (*host).clone(),
         session: Some(*session),
         wait_s: None,
     };
-    Way { what: "host", acts: sessions.iter().map(one).collect(), facts }
+    Way { what: Kind::Host, acts: sessions.iter().map(one).collect(), facts }
 }
 
 fn revoke_hosts(state: &State, rows: &[&Row]) -> Way {
+    let l = state.lang();
     let hosts = hosts(rows);
     let mut facts = act::blast(state, |r| hosts.contains(r.host()));
-    facts.push(format!("hosts: {}", list(&hosts)));
-    facts.push("blocked until restored, across restarts of the bastion".to_owned());
+    facts.push(tr!(l, bulk.of_hosts, names = list(l, &hosts)));
+    facts.push(tr!(l, bulk.revoke_fact).to_owned());
     let one = |h: &&HostName| Action::Revoke { target: BlockTarget::Host((*h).clone()), reason: None };
-    Way { what: "host", acts: hosts.iter().map(one).collect(), facts }
+    Way { what: Kind::Host, acts: hosts.iter().map(one).collect(), facts }
 }
 
 fn revoke_ports(state: &State, rows: &[&Row]) -> Way {
+    let l = state.lang();
     let ports: BTreeSet<Port> = rows.iter().map(|r| r.port()).collect();
     let mut facts = act::blast(state, |r| ports.contains(&r.port()));
-    facts.push("blocked until restored, across restarts of the bastion; the hosts keep their other tunnels".to_owned());
+    facts.push(tr!(l, bulk.revoke_ports_fact).to_owned());
     let one = |p: &Port| Action::Revoke { target: BlockTarget::Port(*p), reason: None };
-    Way { what: "port", acts: ports.iter().map(one).collect(), facts }
+    Way { what: Kind::Port, acts: ports.iter().map(one).collect(), facts }
 }
 
-fn restores(rows: &[&Row]) -> Way {
+fn restores(l: Lang, rows: &[&Row]) -> Way {
     let blocks: BTreeMap<&BlockTarget, &str> =
         rows.iter().filter_map(|r| r.view.revoked.as_ref()).map(|b| (&b.target, b.by.as_str())).collect();
-    let mut facts =
-        vec![format!("lifts the blocks of: {}", list(blocks.iter().map(|(t, by)| format!("{t} (by {by}),"))))];
-    let without = list(rows.iter().filter(|r| r.view.revoked.is_none()).map(|r| r.port()));
+    let one = |(t, by): (&&BlockTarget, &&str)| tr!(l, bulk.lifts_one, target = model::target(l, t), by) + ",";
+    let mut facts = vec![tr!(l, bulk.lifts, names = list(l, blocks.iter().map(one)))];
+    let without = list(l, rows.iter().filter(|r| r.view.revoked.is_none()).map(|r| r.port()));
     if !without.is_empty() {
-        facts.push(format!("left out, because nothing blocks them: {without}"));
+        facts.push(tr!(l, bulk.without_block, names = without));
     }
-    Way { what: "block", acts: blocks.keys().map(|t| Action::Restore { target: (*t).clone() }).collect(), facts }
+    Way { what: Kind::Block, acts: blocks.keys().map(|t| Action::Restore { target: (*t).clone() }).collect(), facts }
 }
 
 fn releases(state: &State, rows: &[&Row]) -> Way {
+    let l = state.lang();
     let ports: BTreeSet<Port> = rows.iter().map(|r| r.port()).collect();
     let mut facts = act::blast(state, |r| ports.contains(&r.port()));
-    facts.push(format!("ends the leases of: {}", list(hosts(rows))));
+    facts.push(tr!(l, bulk.ends, names = list(l, hosts(rows))));
     let one = |p: &Port| Action::Release { port: *p, reason: None };
-    Way { what: "lease", acts: ports.iter().map(one).collect(), facts }
+    Way { what: Kind::Lease, acts: ports.iter().map(one).collect(), facts }
 }
 
 /// The answer is yes: begins, unless a port is somebody else's by now.
@@ -162,7 +169,7 @@ pub(super) fn confirmed(state: &mut State, ask: &Ask, acts: Vec<Action>, out: &m
     let Subject::Bulk { plan } = &ask.subject else { return };
     let moved = plan.seen.iter().find(|(port, host)| state.row(*port).is_none_or(|r| r.host() != host));
     if let Some((port, host)) = moved {
-        return say(state, Tone::Bad, format!("nothing done: {port} is no longer {host}'s; look again"));
+        return say(state, Tone::Bad, tr!(state.lang(), bulk.moved, port, host));
     }
     state.marks.clear();
     state.message = None;
@@ -172,12 +179,12 @@ pub(super) fn confirmed(state: &mut State, ask: &Ask, acts: Vec<Action>, out: &m
 
 /// Asks for as many more as may be on their way.
 fn go_on(state: &mut State, out: &mut Vec<Effect>) {
-    let writable = state.writable();
+    let (writable, lang) = (state.writable(), state.lang());
     let Some(batch) = &mut state.batch else { return };
     if !writable && !batch.todo.is_empty() {
         let left = batch.todo.len();
         batch.todo.clear();
-        batch.failed.push(format!("{left} were not asked for: write mode has ended"));
+        batch.failed.push(tr!(lang, bulk.write_ended, n = left));
     }
     let acts: Vec<Action> = std::iter::from_fn(|| batch.next()).collect();
     for action in acts {
@@ -190,15 +197,16 @@ fn go_on(state: &mut State, out: &mut Vec<Effect>) {
 
 /// One of them was answered. Each is said, as if it had been done alone.
 pub(super) fn answered(state: &mut State, action: &Action, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
+    let lang = state.lang();
     match &result {
         Ok(Reply::Done(o)) => state.acts.end(state.now, action.clone(), Ok(o)),
         Ok(_) => {}
-        Err(e) => state.acts.end(state.now, action.clone(), Err(format!("refused: {e}"))),
+        Err(e) => state.acts.end(state.now, action.clone(), Err(tr!(lang, link.outcome_refused, why = e))),
     }
     let (ok, said) = match result {
-        Ok(Reply::Done(o)) => (o.ok, format!("{}  seq {}: {}", ran(action), o.seq, o.summary)),
-        Ok(_) => (true, format!("{}  done", ran(action))),
-        Err(e) => (false, format!("{}  refused: {e}", ran(action))),
+        Ok(Reply::Done(o)) => (o.ok, tr!(lang, link.done_seq, command = ran(action), seq = o.seq, summary = o.summary)),
+        Ok(_) => (true, tr!(lang, link.done, command = ran(action))),
+        Err(e) => (false, tr!(lang, link.refused, command = ran(action), why = e)),
     };
     say(state, if ok { Tone::Ok } else { Tone::Bad }, said.clone());
     if let Some(batch) = &mut state.batch {
@@ -214,10 +222,11 @@ pub(super) fn answered(state: &mut State, action: &Action, result: Result<Reply,
 
 /// Asks for no more; what is on its way comes to its end.
 pub(super) fn stop(state: &mut State) -> bool {
+    let lang = state.lang();
     let Some(batch) = state.batch.as_mut().filter(|b| !b.todo.is_empty()) else { return false };
     let left = batch.todo.len();
     batch.todo.clear();
-    batch.failed.push(format!("{left} were not asked for: stopped by Esc"));
+    batch.failed.push(tr!(lang, bulk.stopped, n = left));
     over(state);
     true
 }
@@ -225,20 +234,20 @@ pub(super) fn stop(state: &mut State) -> bool {
 /// The connection is lost: nothing more is asked for, and what was on its way is not known.
 pub(super) fn lost(state: &mut State) {
     let Some(batch) = state.batch.take() else { return };
-    let text = format!(
-        "{}; connection lost: {} were not asked for, the outcome of {} is unknown: look in the audit",
-        batch.progress(),
-        batch.todo.len(),
-        batch.running
-    );
+    let (progress, left, running) = (batch.progress(state.lang()), batch.todo.len(), batch.running);
+    let text = tr!(state.lang(), bulk.lost, progress, left, running);
     say(state, Tone::Bad, text);
 }
 
 fn over(state: &mut State) {
     let Some(batch) = state.batch.take_if(|b| b.is_over()) else { return };
     let tone = if batch.failed.is_empty() { Tone::Ok } else { Tone::Bad };
-    let why = batch.failed.first().map(|f| format!(". First: {f}")).unwrap_or_default();
-    say(state, tone, format!("{}{why}", batch.progress()));
+    let progress = batch.progress(state.lang());
+    let said = match batch.failed.first() {
+        Some(why) => tr!(state.lang(), bulk.over, progress, why),
+        None => progress,
+    };
+    say(state, tone, said);
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::model::{HostName, Port};
 use crate::ui::state::changes::Scope;
 use crate::ui::state::live::Row;
 use crate::ui::state::{Pending, Screen, State, Tone};
+use crate::ui::words::{Lang, cause, tr};
 
 /// Hosts and ports named in the title.
 const NAMED: usize = 3;
@@ -14,7 +15,7 @@ const NAMED: usize = 3;
 /// From what is selected: only what concerns that.
 pub(super) fn open(state: &mut State) {
     let Some(scope) = scope(state) else {
-        return say(state, Tone::Info, "nothing is selected; 7 shows what changed of everything");
+        return say(state, Tone::Info, tr!(state.lang(), changes.nothing_selected));
     };
     let here = state.place();
     state.trail.push(here);
@@ -42,7 +43,7 @@ pub(super) fn answered(state: &mut State, scope: Option<&Scope>, result: Result<
     match result {
         Ok(Reply::Records { records, more }) => state.changes.add(records, more, state.now),
         Ok(_) => {}
-        Err(e) => state.changes.problem = Some(format!("the journal was not read: {e}")),
+        Err(e) => state.changes.problem = Some(tr!(state.lang(), changes.not_read, why = e)),
     }
     state.resort();
 }
@@ -70,7 +71,7 @@ pub(super) fn enter(state: &mut State) {
         let height = state.list_height();
         if !state.audit.select_id(seq, &state.audit_ids.clone(), height) {
             state.come_back(here);
-            return say(state, Tone::Info, "this is about the bastion as a whole");
+            return say(state, Tone::Info, tr!(state.lang(), changes.whole_bastion));
         }
         follow(state, false);
     }
@@ -87,6 +88,7 @@ fn select_session(state: &mut State, session: crate::model::SessionId) {
 
 /// What the selection concerns.
 fn scope(state: &State) -> Option<Scope> {
+    let l = state.lang();
     let scope = match state.screen {
         Screen::Triage => of_incident(state)?,
         Screen::Sessions => {
@@ -97,13 +99,13 @@ fn scope(state: &State) -> Option<Scope> {
             };
             Scope { about: vec![who, About::Stranger(s.source.ip())], words: s.name.clone() }
         }
-        Screen::Audit => of_event(&state.selected_event()?.event.context)?,
-        Screen::Changes => of_event(&state.changes.selected()?.newest.event.context)?,
+        Screen::Audit => of_event(l, &state.selected_event()?.event.context)?,
+        Screen::Changes => of_event(l, &state.changes.selected()?.newest.event.context)?,
         Screen::Tunnels | Screen::Health | Screen::Ports => {
             let port = state.selected_port()?;
             match state.row(port) {
-                Some(row) => of_row(row),
-                None => of_port(port),
+                Some(row) => of_row(l, row),
+                None => of_port(l, port),
             }
         }
     };
@@ -111,25 +113,25 @@ fn scope(state: &State) -> Option<Scope> {
     Some(Scope { about: scope.about.into_iter().chain([About::Bastion]).collect(), ..scope })
 }
 
-fn of_row(row: &Row) -> Scope {
+fn of_row(l: Lang, row: &Row) -> Scope {
     let stranger = row.view.source.map(|s| About::Stranger(s.ip()));
     let about = [About::Host(row.host().clone()), About::Port(row.port())].into_iter().chain(stranger).collect();
-    Scope { about, words: format!("{} and port {}", row.host(), row.port()) }
+    Scope { about, words: tr!(l, changes.host_and_port, host = row.host(), port = row.port()) }
 }
 
-fn of_port(port: Port) -> Scope {
-    Scope { about: vec![About::Port(port)], words: format!("port {port}") }
+fn of_port(l: Lang, port: Port) -> Scope {
+    Scope { about: vec![About::Port(port)], words: tr!(l, changes.port, port) }
 }
 
-fn of_event(c: &crate::audit::Context) -> Option<Scope> {
+fn of_event(l: Lang, c: &crate::audit::Context) -> Option<Scope> {
     match (&c.host, c.port, c.source) {
         (Some(host), port, source) => {
-            let words = port.map_or_else(|| host.to_string(), |p| format!("{host} and port {p}"));
+            let words = port.map_or_else(|| host.to_string(), |port| tr!(l, changes.host_and_port, host, port));
             let stranger = source.map(|s| About::Stranger(s.ip()));
             let about = std::iter::once(About::Host(host.clone())).chain(port.map(About::Port)).chain(stranger);
             Some(Scope { about: about.collect(), words })
         }
-        (None, Some(port), _) => Some(of_port(port)),
+        (None, Some(port), _) => Some(of_port(l, port)),
         (None, None, Some(source)) => {
             Some(Scope { about: vec![About::Net(source.ip().to_canonical().into())], words: source.ip().to_string() })
         }
@@ -151,7 +153,7 @@ fn of_incident(state: &State) -> Option<Scope> {
     let sources = x.blast.ports.iter().filter_map(|p| state.row(*p)).filter_map(|r| r.view.source);
     let strangers: Vec<About> = sources.map(|s| About::Stranger(s.ip())).take(NAMED).collect();
     about.extend(strangers);
-    Some(Scope { about, words: x.what.clone() })
+    Some(Scope { about, words: cause::what(state.lang(), x) })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::control::protocol::{ApiError, Reply, Request};
 use crate::ui::state::failures::Failures;
 use crate::ui::state::journal::{Hunt, KINDS, Phase, term_of, with_terms};
 use crate::ui::state::{Screen, State, Tone};
+use crate::ui::words::tr;
 use chrono::{Days, Local, NaiveDate, TimeDelta};
 
 /// How long the daemon searches before it tells what it has, milliseconds.
@@ -71,7 +72,7 @@ pub(super) fn chained(state: &mut State, result: Result<Reply, ApiError>, out: &
         Err(e) => {
             // Not asked again at once: it would fail again.
             state.journal.chain.get_or_insert(ChainStatus::default());
-            say(state, Tone::Bad, format!("the chain cannot be checked: {e}"));
+            say(state, Tone::Bad, tr!(state.lang(), audit.chain_unknown, why = e));
         }
     }
 }
@@ -144,12 +145,12 @@ pub(super) fn day(state: &mut State, forward: bool) {
         Some(d) => moved(d, forward),
     };
     let Some(day) = day.filter(|d| *d <= today) else {
-        return say(state, Tone::Info, "there is no day after this one");
+        return say(state, Tone::Info, tr!(state.lang(), audit.no_day_after));
     };
     let until = moved(day, true).map(|d| format!("until={d}"));
     let terms: Vec<String> = [Some(format!("since={day}")), until].into_iter().flatten().collect();
     narrow(state, &with_terms(&text, &["since", "until"], &terms));
-    say(state, Tone::Info, format!("events of {day}; [ the day before, ] the day after, Esc all"));
+    say(state, Tone::Info, tr!(state.lang(), audit.day, day));
 }
 
 /// The next kind of events.
@@ -192,11 +193,11 @@ pub(super) fn failures_step(state: &mut State, step: Step) {
 /// Shows the events of the selected source.
 pub(super) fn failures_open(state: &mut State) {
     let Some(name) = state.journal.failures.as_ref().and_then(Failures::current).map(|s| s.name.clone()) else {
-        return say(state, Tone::Info, "nothing was refused in what is shown; [ or / reach further back");
+        return say(state, Tone::Info, tr!(state.lang(), audit.nothing_refused));
     };
     let text = state.filter().map(|f| f.text.clone()).unwrap_or_default();
     narrow(state, &with_terms(&text, &["source"], &[format!("source={name}")]));
-    say(state, Tone::Info, format!("what came from {name}; F sums up by source again"));
+    say(state, Tone::Info, tr!(state.lang(), audit.source_only, name));
 }
 
 /// The command that finds the same.

@@ -7,7 +7,7 @@ use crate::model::{Incident, Severity};
 use crate::ui::link::LinkEvent;
 use crate::ui::notify::Notify;
 use crate::ui::state::{Link, Pending, State, Tone};
-use crate::ui::words::{cause, tr};
+use crate::ui::words::{Lang, cause, tr};
 use std::collections::HashSet;
 
 /// Takes it in.
@@ -60,6 +60,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             }
         }
         LinkEvent::Down(why) => {
+            let why = why.said(state.lang());
             // A question about what may no longer be so is not left standing.
             if matches!(state.dialog, Some(crate::ui::state::dialog::Dialog::Ask(_))) {
                 state.dialog = None;
@@ -115,6 +116,11 @@ fn tell(state: &mut State, known: Option<HashSet<String>>, out: &mut Vec<Effect>
 }
 
 fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, out: &mut Vec<Effect>) {
+    let lang = state.lang();
+    let result = result.map_err(|e| match e.message == tr!(Lang::En, link.gone) {
+        true => ApiError { message: tr!(lang, link.gone).to_owned(), ..e },
+        false => e,
+    });
     match (pending, result) {
         (Pending::History { port, tab }, result) => tabs::history(state, (port, tab), result, out),
         (Pending::Batch(action), result) => bulk::answered(state, &action, result, out),

@@ -128,7 +128,7 @@ pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
     if state.write_until.is_some_and(|t| t <= now) {
         state.write_until = None;
         state.dialog = None;
-        say(state, Tone::Info, "write mode has ended; W enters it again");
+        say(state, Tone::Info, tr!(state.lang(), ask.write_ended));
         send_action(state, Action::WriteMode { on: false }, &mut out);
     }
     out
@@ -263,7 +263,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Interrupt if state.interrupt_until.is_some_and(|t| t > state.now) => out.push(Effect::Quit),
         Cmd::Interrupt => {
             state.interrupt_until = Some(state.now + TimeDelta::seconds(2));
-            say(state, Tone::Info, "^C again quits, and so does q");
+            say(state, Tone::Info, tr!(state.lang(), say.interrupt));
         }
         Cmd::Redraw => out.push(Effect::Redraw),
         Cmd::Pause => follow(state, !state.follow),
@@ -283,8 +283,12 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Elsewhere(spec) if bulk::meant(state) => act::ask(state, spec),
         Cmd::Elsewhere(spec) => {
             let place = Screen::ALL.into_iter().zip(1..).find(|(s, _)| keys::offered(spec, *s));
-            let place = place.map(|(s, n)| format!("on the {} screen ({n}), or ", s.word())).unwrap_or_default();
-            say(state, Tone::Info, format!("{} is done {place}with :{} {}", spec.verb, spec.verb, spec.args));
+            let (l, verb, args) = (state.lang(), spec.verb, spec.args);
+            let said = match place {
+                Some((s, n)) => tr!(l, ask.elsewhere, verb, args, screen = s.name(l), key = n),
+                None => tr!(l, ask.elsewhere_palette, verb, args),
+            };
+            say(state, Tone::Info, said);
         }
     }
 }
@@ -408,7 +412,7 @@ fn open(state: &mut State) {
                     jump(state, port);
                     state.trail.push(here);
                 }
-                None => say(state, Tone::Info, "no tunnel or lease belongs to this"),
+                None => say(state, Tone::Info, tr!(state.lang(), say.no_tunnel_of_this)),
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("undo", []) => undo::undo(state, None),
         ("undo", [seq]) => match seq.parse() {
             Ok(seq) => undo::undo(state, Some(seq)),
-            Err(_) => say(state, Tone::Bad, "usage: :undo SEQ, a number of the log (:log)"),
+            Err(_) => say(state, Tone::Bad, tr!(state.lang(), undo.usage)),
         },
         ("export", []) => export::export(state, None, out),
         ("export", [file]) => export::export(state, Some(file), out),
@@ -32,12 +32,12 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("mouse", []) => settings::mouse(state, !state.own.mouse, out),
         ("mouse", ["on"]) => settings::mouse(state, true, out),
         ("mouse", ["off"]) => settings::mouse(state, false, out),
-        ("mouse", _) => say(state, Tone::Bad, "usage: :mouse on|off"),
+        ("mouse", _) => say(state, Tone::Bad, tr!(state.lang(), say.usage_mouse)),
         ("save", [name]) => views::save(state, name, out),
-        ("save", _) => say(state, Tone::Bad, "usage: :save NAME"),
+        ("save", _) => say(state, Tone::Bad, tr!(state.lang(), say.usage_save)),
         ("view", []) => views::list(state),
         ("view", [name]) => views::recall(state, name),
-        ("view", _) => say(state, Tone::Bad, "usage: :view NAME"),
+        ("view", _) => say(state, Tone::Bad, tr!(state.lang(), say.usage_view)),
         ("set", words) => settings::set(state, words, out),
         ("lang", [code]) if Lang::parse(code).is_some() => {
             state.own.lang = Lang::parse(code).unwrap_or_default();
@@ -48,7 +48,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("theme", [name]) if state.own.themes.names().any(|n| n == *name) => {
             state.own.theme = (*name).to_owned();
             state.palette = state.own.palette();
-            say(state, Tone::Info, format!("theme {name}; :set theme {name} keeps it for the next console"));
+            say(state, Tone::Info, tr!(state.lang(), say.theme, name));
         }
         ("theme", [name]) => no_theme(state, name),
         ("theme", []) => themes::choose(state),
@@ -56,9 +56,9 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("tz", ["local"]) => state.zone = Zone::Local,
         ("tz", ["utc" | "UTC"]) => state.zone = Zone::Utc,
         ("tz", ["relative"]) => state.zone = Zone::Relative,
-        ("tz", _) => say(state, Tone::Bad, "usage: :tz local|utc|relative"),
+        ("tz", _) => say(state, Tone::Bad, tr!(state.lang(), say.usage_tz)),
         (verb, args) => match ACTIONS.iter().find(|a| a.verb == verb) {
-            None => say(state, Tone::Bad, format!("no such command: {verb} (? lists them)")),
+            None => say(state, Tone::Bad, tr!(state.lang(), say.no_command, verb)),
             Some(spec) => match act::hindrance(state, spec) {
                 Some(why) => say(state, Tone::Bad, why),
                 None => match act::from_words(state, spec, args) {
@@ -73,8 +73,11 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
 fn no_theme(state: &mut State, name: &str) {
     let names: Vec<&str> = state.own.themes.names().collect();
     let names = names.join(", ");
-    let what = if name.is_empty() { "themes".to_owned() } else { format!("no theme {name}; there are") };
-    say(state, Tone::Info, format!("{what}: {names}"));
+    let said = match name {
+        "" => tr!(state.lang(), say.themes, names),
+        name => tr!(state.lang(), say.no_theme, name, names),
+    };
+    say(state, Tone::Info, said);
 }
 
 /// Everything that could stand where the cursor is.

@@ -4,6 +4,7 @@ use super::{Effect, Pending, send};
 use crate::control::protocol::{Action, ApiError, Reply, Request};
 use crate::ui::state::State;
 use crate::ui::state::dialog::{Ask, Dialog, Dry};
+use crate::ui::words::tr;
 
 /// What is asked about, as far as the daemon's answer depends on it.
 fn wish(ask: &Ask) -> Option<Action> {
@@ -36,11 +37,12 @@ pub(super) fn attend(state: &mut State, out: &mut Vec<Effect>) {
 
 /// The daemon's answer.
 pub(super) fn told(state: &mut State, of: Action, result: Result<Reply, ApiError>) {
+    let lang = state.lang();
     let Some(Dialog::Ask(ask)) = &mut state.dialog else { return };
     if wish(ask).as_ref() == Some(&of) {
         let (allowed, rule) = match result {
             Ok(Reply::Explained(e)) => (Some(e.allowed), e.rule),
-            Ok(_) => (None, "the daemon gave no answer".to_owned()),
+            Ok(_) => (None, tr!(lang, ask.no_answer).to_owned()),
             Err(e) => (None, e.message),
         };
         ask.dry = Some(Dry { of, allowed, rule });

@@ -5,12 +5,13 @@ use crate::ui::state::filter::Filter;
 use crate::ui::state::journal::shows;
 use crate::ui::state::rows::TunnelRow;
 use crate::ui::state::{Screen, State, Tone};
+use crate::ui::words::tr;
 
 /// To the next row that the last filter matches, though it hides nothing any more.
 pub(super) fn search(state: &mut State, forward: bool) {
     let filter = Filter::parse(&state.last_search);
     if filter.is_empty() {
-        return say(state, Tone::Info, "nothing to look for: / first");
+        return say(state, Tone::Info, tr!(state.lang(), say.nothing_to_seek));
     }
     let height = state.list_height();
     let (len, here) = match state.screen {
@@ -51,7 +52,7 @@ pub(super) fn search(state: &mut State, forward: bool) {
         (0..here).rev().chain((here..len).rev()).find(holds)
     };
     match (found, state.screen) {
-        (None, _) => say(state, Tone::Info, format!("nothing matches {}", state.last_search)),
+        (None, _) => say(state, Tone::Info, tr!(state.lang(), say.no_match, text = state.last_search)),
         (Some(i), Screen::Triage) => state.triage.select(i),
         (Some(i), Screen::Tunnels) => state.tunnels.select(i, &state.tunnel_rows, height),
         (Some(i), Screen::Health) => state.health.select(i, &state.health_rows, height),

@@ -5,6 +5,7 @@ use crate::ui::input::Key;
 use crate::ui::settings::file::Edit;
 use crate::ui::state::dialog::Dialog;
 use crate::ui::state::{State, Tone};
+use crate::ui::words::tr;
 
 /// Opens the list.
 pub(super) fn choose(state: &mut State) {
@@ -32,7 +33,7 @@ pub(super) fn key(state: &mut State, key: Key, out: &mut Vec<Effect>) {
         Key::Enter => {
             state.dialog = None;
             let name = state.own.theme.clone();
-            return say(state, Tone::Info, format!("theme {name}; :set theme {name} keeps it for the next console"));
+            return say(state, Tone::Info, tr!(state.lang(), say.theme, name));
         }
         Key::Char('s') => {
             state.dialog = None;

@@ -6,8 +6,9 @@ use crate::control::protocol::Action;
 use crate::model::Port;
 use crate::ui::sentence;
 use crate::ui::state::acts::{Act, Before, Undo};
-use crate::ui::state::dialog::{Ask, Dialog, REASON, SERVICE, TO};
+use crate::ui::state::dialog::{Ask, Dialog, Label, REASON, SERVICE, TO};
 use crate::ui::state::{State, Tone};
+use crate::ui::words::tr;
 
 /// What an act is about to change, kept for its undo.
 pub(super) fn before(state: &State, action: &Action) -> Before {
@@ -27,32 +28,33 @@ pub(super) fn before(state: &State, action: &Action) -> Before {
 
 /// `U`: asks whether to take the last act back. `:undo SEQ`: that one.
 pub(super) fn undo(state: &mut State, seq: Option<u64>) {
+    let l = state.lang();
     let found = match seq {
         None => state.acts.last().cloned(),
         Some(n) => state.acts.log.iter().find(|a| a.seq.is_some_and(|s| s.0 == n)).cloned(),
     };
     let Some(act) = found else {
         let said = match seq {
-            None => "there is nothing to undo: this console has done nothing that stands".to_owned(),
-            Some(n) => format!("this console has done nothing with the number {n} (:log lists what it has)"),
+            None => tr!(l, undo.nothing).to_owned(),
+            Some(n) => tr!(l, undo.no_number, n),
         };
         return say(state, Tone::Info, said);
     };
+    let command = sentence::command(&act.action);
     match &act.undo {
         Undo::By(by) => ask(state, &act, by),
         Undo::Never(why) => {
-            let mut said = format!("{} cannot be undone: {why}", sentence::command(&act.action));
-            if let Some((before, n)) = state.acts.last_undoable().and_then(|a| Some((a, a.seq?))) {
-                said.push_str(&format!(". Before it: {} (:undo {n})", sentence::command(&before.action)));
-            }
+            let why = why.said(l);
+            let said = match state.acts.last_undoable().and_then(|a| Some((a, a.seq?))) {
+                Some((before, n)) => {
+                    tr!(l, undo.never_before, command, why, before = sentence::command(&before.action), n)
+                }
+                None => tr!(l, undo.never, command, why),
+            };
             say(state, Tone::Info, said);
         }
-        Undo::Done => {
-            say(state, Tone::Info, format!("{} has been undone, or was an undo itself", sentence::command(&act.action)))
-        }
-        Undo::Nothing => {
-            say(state, Tone::Info, format!("{} did nothing that could be undone", sentence::command(&act.action)))
-        }
+        Undo::Done => say(state, Tone::Info, tr!(l, undo.done, command)),
+        Undo::Nothing => say(state, Tone::Info, tr!(l, undo.did_nothing, command)),
     }
 }
 
@@ -63,22 +65,27 @@ fn ask(state: &mut State, of: &Act, by: &Action) {
     }
     match question(state, spec, by) {
         Ok(mut question) => {
-            let seq = of.seq.map(|s| format!(" (seq {s})")).unwrap_or_default();
-            question.facts.insert(0, format!("takes back: {}{seq}", sentence::command(&of.action)));
+            let command = sentence::command(&of.action);
+            let back = match of.seq {
+                Some(seq) => tr!(state.lang(), undo.takes_back_seq, command, seq),
+                None => tr!(state.lang(), undo.takes_back, command),
+            };
+            question.facts.insert(0, back);
             state.dialog = Some(Dialog::Ask(Box::new(question)));
         }
-        Err(why) => say(state, Tone::Bad, format!("not undone: {why}")),
+        Err(why) => say(state, Tone::Bad, tr!(state.lang(), undo.not_undone, why)),
     }
 }
 
 /// The question of the act that takes another one back, filled in as that one was.
 fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask, String> {
-    let fill = |ask: &mut Ask, label: &str, value: Option<&str>| {
+    let l = state.lang();
+    let fill = |ask: &mut Ask, label: Label, value: Option<&str>| {
         for f in ask.fields.iter_mut().filter(|f| f.label == label) {
             f.input = value.unwrap_or_default().into();
         }
     };
-    let lease = |port: Port| state.row(port).ok_or_else(|| format!("no lease has the port {port} any more"));
+    let lease = |port: Port| state.row(port).ok_or_else(|| tr!(l, undo.no_lease_any_more, port));
     Ok(match by {
         Action::Restore { target } => act::restore(state, spec, target),
         Action::Revoke { target, reason } => {
@@ -88,7 +95,7 @@ fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask
         }
         Action::Assign { host, port, service, reason } => {
             if let Some(row) = port.and_then(|p| state.row(p)) {
-                return Err(format!("{} has the port {} now", row.host(), row.port()));
+                return Err(tr!(l, undo.has_port, host = row.host(), port = row.port()));
             }
             let mut ask = act::assign(state, spec, *port, host.as_str());
             fill(&mut ask, SERVICE, service.as_deref());
@@ -97,17 +104,17 @@ fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask
         }
         Action::Move { from, to, .. } => {
             if let Some(row) = to.and_then(|p| state.row(p)) {
-                return Err(format!("{} has the port {} now", row.host(), row.port()));
+                return Err(tr!(l, undo.has_port, host = row.host(), port = row.port()));
             }
             let mut ask = act::of_lease(state, spec, lease(*from)?);
             fill(&mut ask, TO, to.map(|p| p.to_string()).as_deref());
             ask
         }
         Action::Release { port, .. } => match state.live.reservation(*port) {
-            Some(r) if state.row(*port).is_none() => act::of_reservation(spec, r),
+            Some(r) if state.row(*port).is_none() => act::of_reservation(l, spec, r),
             _ => act::of_lease(state, spec, lease(*port)?),
         },
         Action::Unmute { incident } => super::mute::question(state, spec, incident)?,
-        _ => return Err("there is no question for it".into()),
+        _ => return Err(tr!(l, undo.no_question).into()),
     })
 }

@@ -21,21 +21,25 @@ pub(super) fn save(state: &mut State, name: &str, out: &mut Vec<Effect>) {
 pub(super) fn recall(state: &mut State, name: &str) {
     let Some(view) = state.own.set.views.get(name).cloned() else {
         let known = names(state).join(", ");
-        let known = if known.is_empty() { "none is saved yet, :save NAME does".to_owned() } else { known };
-        return say(state, Tone::Info, format!("there is no view {name}: {known}"));
+        let said = match known.as_str() {
+            "" => tr!(state.lang(), say.no_view_saved, name),
+            names => tr!(state.lang(), say.no_view, name, names),
+        };
+        return say(state, Tone::Info, said);
     };
     if let Some(sort) = view.sort {
         state.sort = sort;
     }
     go(state, view.screen);
     state.set_filter(&view.filter);
-    say(state, Tone::Info, format!("view {name}: {}", view.line()));
+    say(state, Tone::Info, tr!(state.lang(), say.view, name, line = view.line()));
 }
 
 /// Says which there are.
 pub(super) fn list(state: &mut State) {
     let all: Vec<String> = state.own.set.views.iter().map(|(name, v)| format!("{name}: {}", v.line())).collect();
-    let said = if all.is_empty() { "no view is saved; :save NAME keeps this one".to_owned() } else { all.join("; ") };
+    let none = tr!(state.lang(), say.no_views);
+    let said = if all.is_empty() { none.to_owned() } else { all.join("; ") };
     say(state, Tone::Info, said);
 }
 

@@ -57,12 +57,12 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         ]
     });
     if rows.len == 0 && list.height > 2 {
-        let dim = c.pal.dim;
+        let (dim, l) = (c.pal.dim, c.lang());
         let note = match &c.state.journal.hunt {
-            Some(h) if h.runs() => "nothing yet; the files are being searched",
-            Some(h) if h.phase == Phase::Done => "nothing in the whole journal; Esc clears the filter",
-            Some(_) => "nothing in what was searched; k goes on, Esc clears the filter",
-            None => "no events yet",
+            Some(h) if h.runs() => tr!(l, audit.searching_empty),
+            Some(h) if h.phase == Phase::Done => tr!(l, audit.none_at_all),
+            Some(_) => tr!(l, audit.none_searched),
+            None => tr!(l, audit.empty),
         };
         c.put(list, list.x + 1, list.y + 2, note, dim);
     }
@@ -99,19 +99,19 @@ fn header(c: &mut Canvas<'_>, area: Rect) -> Rect {
 
 /// Whether new events are followed.
 fn mode(c: &Canvas<'_>) -> Span {
-    let new = c.state.new_below();
+    let (new, l) = (c.state.new_below(), c.lang());
     let loading = c.state.pending.values().any(|p| *p == Pending::Older);
     if loading {
-        ("loading older".to_owned(), c.pal.warn)
+        (tr!(l, audit.loading).to_owned(), c.pal.warn)
     } else if c.state.follow {
-        (format!("{} follow", c.glyph("●", "*")), c.pal.ok)
+        (format!("{} {}", c.glyph("●", "*"), tr!(l, audit.follow)), c.pal.ok)
     } else if new > 0 {
-        (format!("paused, {new} new below: G"), c.pal.notice)
+        (tr!(l, audit.paused_new, n = new), c.pal.notice)
     } else if c.state.filter().is_none() && c.state.live.beginning && c.state.audit.index(&c.state.audit_ids) == Some(0)
     {
-        ("paused, this is the beginning".to_owned(), c.pal.dim)
+        (tr!(l, audit.paused_beginning).to_owned(), c.pal.dim)
     } else {
-        ("paused: G follows".to_owned(), c.pal.warn)
+        (tr!(l, audit.paused).to_owned(), c.pal.warn)
     }
 }
 
@@ -119,44 +119,46 @@ fn mode(c: &Canvas<'_>) -> Span {
 fn hunting(c: &Canvas<'_>, full: bool) -> Option<Span> {
     let h = c.state.journal.hunt.as_ref()?;
     let (p, found) = (h.progress, h.found.len());
-    let files = format!("{} of {} files", p.files_done, p.files);
-    let bytes = format!("{} of {}", text::bytes(p.bytes_done), text::bytes(p.bytes));
+    let (files_done, files) = (p.files_done, p.files);
+    let (l, done, all) = (c.lang(), text::bytes(p.bytes_done), text::bytes(p.bytes));
     Some(match (&h.phase, full) {
-        (Phase::Running, true) => (format!("searching {bytes}, {files}: {found} found, Esc stops"), c.pal.warn),
-        (Phase::Running, false) => (format!("searching {bytes}: {found}, Esc"), c.pal.warn),
-        (Phase::Enough, true) => (format!("{found} older found in {bytes}, k at the top: more"), c.pal.info),
-        (Phase::Enough, false) => (format!("{found} older, k: more"), c.pal.info),
-        (Phase::Stopped, true) => {
-            (format!("stopped at {bytes}: {found} older found, k at the top goes on"), c.pal.warn)
-        }
-        (Phase::Stopped, false) => (format!("stopped, {found} older"), c.pal.warn),
-        (Phase::Done, true) => {
-            (format!("all {} in {} files searched, {found} older found", text::bytes(p.bytes), p.files), c.pal.dim)
-        }
-        (Phase::Done, false) => (format!("all searched, {found} older"), c.pal.dim),
-        (Phase::Failed(why), _) => (format!("not searched: {why}"), c.pal.bad),
+        (Phase::Running, true) => (tr!(l, audit.running, done, all, files_done, files, found), c.pal.warn),
+        (Phase::Running, false) => (tr!(l, audit.running_short, done, all, found), c.pal.warn),
+        (Phase::Enough, true) => (tr!(l, audit.enough, found, done, all), c.pal.info),
+        (Phase::Enough, false) => (tr!(l, audit.enough_short, found), c.pal.info),
+        (Phase::Stopped, true) => (tr!(l, audit.stopped, done, all, found), c.pal.warn),
+        (Phase::Stopped, false) => (tr!(l, audit.stopped_short, found), c.pal.warn),
+        (Phase::Done, true) => (tr!(l, audit.searched, all, files, found), c.pal.dim),
+        (Phase::Done, false) => (tr!(l, audit.searched_short, found), c.pal.dim),
+        (Phase::Failed(why), _) => (tr!(l, audit.not_searched, why), c.pal.bad),
     })
 }
 
 /// As `portreeve audit verify` would say of what has been read.
 fn chain(c: &Canvas<'_>) -> Span {
-    let Some(chain) = &c.state.journal.chain else { return ("chain not checked yet".to_owned(), c.pal.dim) };
+    let l = c.lang();
+    let Some(chain) = &c.state.journal.chain else {
+        return (tr!(l, audit.chain_unchecked).to_owned(), c.pal.dim);
+    };
     let upto = chain.upto.map(|(seq, _)| seq.0).unwrap_or_default();
     if let Some(b) = &chain.broken {
-        let place = b.seq.map_or_else(|| format!("{} line {}", b.file, b.line), |s| format!("seq {s}"));
-        return (format!("{}chain BROKEN at {place}", c.glyph("✗ ", "x ")), c.pal.notice);
+        let place = match b.seq {
+            Some(seq) => tr!(l, audit.place_seq, seq),
+            None => tr!(l, audit.place_line, file = b.file, line = b.line),
+        };
+        return (format!("{}{}", c.glyph("✗ ", "x "), tr!(l, audit.chain_broken, place)), c.pal.notice);
     }
     if !chain.complete {
         let (read, all) = chain.bytes;
         let percent = (read * 100).checked_div(all).unwrap_or(0);
-        return (format!("chain: checking, {percent}%"), c.pal.dim);
+        return (tr!(l, audit.chain_checking, percent), c.pal.dim);
     }
-    let from = match chain.first.map(|s| s.0) {
+    let holds = match chain.first.map(|s| s.0) {
         // Older files have been moved away.
-        Some(first) if first > 1 => format!("{first}-"),
-        _ => "to ".to_owned(),
+        Some(first) if first > 1 => tr!(l, audit.chain_holds_from, first, upto),
+        _ => tr!(l, audit.chain_holds, upto),
     };
-    (format!("{}chain holds {from}{upto}", c.glyph("✓ ", "+ ")), c.pal.ok)
+    (format!("{}{holds}", c.glyph("✓ ", "+ ")), c.pal.ok)
 }
 
 /// The selected event without cuts.
@@ -180,8 +182,9 @@ pub(super) fn in_full(c: &Canvas<'_>, r: &Record) -> String {
     } else {
         r.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
     };
-    let mut parts = vec![at, format!("seq {}", r.seq), r.event.name().to_owned(), sentence::subject(c.lang(), r)];
-    parts.extend(x.source.map(|s| format!("from {s}")));
+    let mut parts =
+        vec![at, tr!(c.lang(), audit.in_seq, seq = r.seq), r.event.name().to_owned(), sentence::subject(c.lang(), r)];
+    parts.extend(x.source.map(|source| tr!(c.lang(), audit.in_from, source)));
     parts.extend(x.fingerprint.clone());
     parts.extend(x.session.map(|s| s.to_string()));
     format!("{} · {}", parts.join(" · "), sentence::event(c.lang(), r))

@@ -34,9 +34,9 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     if rows.len == 0 {
         let dim = c.pal.dim;
         let note = match (&c.state.live.daemon, c.state.filter()) {
-            (None, _) => "waiting for the daemon",
-            (_, Some(_)) => "the filter hides every change; Esc clears it",
-            _ => "nothing changed in this time; + looks further back",
+            (None, _) => tr!(c.lang(), changes.waiting),
+            (_, Some(_)) => tr!(c.lang(), changes.all_hidden),
+            _ => tr!(c.lang(), changes.none),
         };
         c.put(area, area.x + 1, area.y + u16::from(area.height > 3), note, dim);
         return;
@@ -55,17 +55,18 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             Outcome::Failure => c.pal.bad,
         };
         let mark = if failure { c.glyph("✗ ", "x ") } else { "" };
-        let run = match change.count() {
-            1 => String::new(),
-            n => format!("×{n} since {}: ", c.time(change.first)),
+        let told = sentence::event(c.lang(), r);
+        let told = match change.count() {
+            1 => told,
+            n => tr!(c.lang(), changes.run, n, time = c.time(change.first), told),
         };
         vec![
             (c.time(r.at), c.pal.dim),
             (r.seq.to_string(), c.pal.dim),
-            (area_of(r).to_owned(), c.pal.info),
+            (area_name(c, r).to_owned(), c.pal.info),
             (sentence::subject(c.lang(), r), c.pal.text),
             (sentence::actor(c.lang(), &r.event.actor), c.pal.dim),
-            (format!("{mark}{run}{}", sentence::event(c.lang(), r)), style),
+            (format!("{mark}{told}"), style),
         ]
     });
     if foot > 0 {
@@ -80,26 +81,42 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     }
 }
 
+/// The area of an event, as the screen has it.
+fn area_name(c: &Canvas<'_>, r: &crate::audit::Record) -> &'static str {
+    let l = c.lang();
+    match area_of(r) {
+        "bastion" => tr!(l, changes.area_bastion),
+        "audit" => tr!(l, changes.area_audit),
+        "config" => tr!(l, changes.area_config),
+        "health" => tr!(l, changes.area_health),
+        "triage" => tr!(l, changes.area_triage),
+        "tunnel" => tr!(l, changes.area_tunnel),
+        "visitor" => tr!(l, changes.area_visitor),
+        "action" => tr!(l, changes.area_action),
+        "session" => tr!(l, changes.area_session),
+        _ => tr!(l, changes.area_auth),
+    }
+}
+
 /// Of what, of how long, and whether the journal is still being asked.
 fn title(c: &mut Canvas<'_>, area: Rect) {
     let ch = &c.state.changes;
-    let long = match ch.minutes {
-        m if m % 60 == 0 && m > 60 => format!("{} hours", m / 60),
-        60 => "hour".to_owned(),
-        1 => "minute".to_owned(),
-        m => format!("{m} minutes"),
+    let l = c.lang();
+    let of = ch.scope.as_ref().map_or(tr!(l, changes.everything), |s| s.words.as_str());
+    let said = match ch.minutes {
+        m if m % 60 == 0 => tr!(l, changes.title_hours, of, n = m / 60),
+        m => tr!(l, changes.title_minutes, of, n = m),
     };
-    let of = ch.scope.as_ref().map_or_else(|| "everything".to_owned(), |s| s.words.clone());
     let (title, dim, warn, bad) = (c.pal.title, c.pal.dim, c.pal.warn, c.pal.bad);
     let asking = c.state.pending.values().any(|p| matches!(p, Pending::Changes(_)));
     let (note, style) = match (&ch.problem, asking, ch.more) {
         (Some(problem), ..) => (problem.clone(), bad),
-        (None, true, _) => ("asking the journal".to_owned(), warn),
-        (None, false, true) => ("the newest only: the journal has more".to_owned(), warn),
-        (None, false, false) => ("+ - longer, shorter; without visits".to_owned(), dim),
+        (None, true, _) => (tr!(l, changes.asking).to_owned(), warn),
+        (None, false, true) => (tr!(l, changes.newest_only).to_owned(), warn),
+        (None, false, false) => (tr!(l, changes.keys).to_owned(), dim),
     };
     let room = usize::from(area.width).saturating_sub(2);
-    let said = text::cut(&format!("{of}, last {long}"), room);
+    let said = text::cut(&said, room);
     let x = c.put(area, area.x + 1, area.y, &said, title);
     let left = usize::from(area.right().saturating_sub(x));
     if text::width(&note) + 2 <= left {

@@ -128,7 +128,7 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
     let width = area.width.saturating_sub(2).min(76);
     let room = usize::from(width.saturating_sub(4));
     let l = c.lang();
-    let label_width = ask.fields.iter().map(|f| text::width(&f.label)).max().unwrap_or(0) + 2;
+    let label_width = ask.fields.iter().map(|f| text::width(f.label.said(l))).max().unwrap_or(0) + 2;
     let (plain, dim, bad, accent, selection) = (c.pal.text, c.pal.dim, c.pal.bad, c.pal.accent, c.pal.selection);
     let mut lines: Vec<Vec<Span>> = vec![];
     for f in &ask.facts {
@@ -145,7 +145,7 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
             let tail = if here { f.input.visual_scroll(value_room.max(1)) } else { 0 };
             f.input.value().chars().skip(tail).collect()
         };
-        let label = text::fit(&f.label, label_width, false);
+        let label = text::fit(f.label.said(l), label_width, false);
         let value = text::fit(&shown, value_room, false);
         lines.push(vec![(label, if here { accent } else { dim }), (value, if here { selection } else { plain })]);
     }

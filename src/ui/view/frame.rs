@@ -287,7 +287,7 @@ fn tone(c: &Canvas<'_>, tone: Tone) -> (&'static str, Style) {
 
 fn said(c: &Canvas<'_>) -> Span {
     if let Some(batch) = &c.state.batch {
-        let progress = batch.progress();
+        let progress = batch.progress(c.lang());
         return (tr!(c.lang(), frame.batch_running, progress), c.pal.warn);
     }
     let running = c.state.pending.values().find_map(|p| match p {

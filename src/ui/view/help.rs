@@ -67,6 +67,11 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
     out.push(vec![]);
     out.push(vec![(tr!(l, help.states).to_owned(), title)]);
     use crate::model::TunnelState::{Awaiting, Degraded, Down, Revoked, Up};
+    let sign = |out: &mut Vec<Vec<Span>>, sign: &str, style, help: &str| {
+        for (n, line) in text::wrap(help, width.saturating_sub(12).max(10)).into_iter().enumerate() {
+            out.push(vec![(text::fit(if n == 0 { sign } else { "" }, 12, false), style), (line, dim)]);
+        }
+    };
     for (state, help) in [
         (Up, tr!(l, help.up)),
         (Degraded, tr!(l, help.degraded)),
@@ -75,16 +80,13 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
         (Revoked, tr!(l, help.revoked)),
     ] {
         let (glyph, style) = c.state_look(state);
-        out.push(vec![
-            (text::fit(&format!("{glyph} {}", words::model::state(l, state)), 12, false), style),
-            (help.to_owned(), dim),
-        ]);
+        sign(&mut out, &format!("{glyph} {}", words::model::state(l, state)), style, help);
     }
     for (mark, help) in [
         (tr!(l, help.mark_host), tr!(l, help.mark_host_help)),
         (tr!(l, help.mark_visitors), tr!(l, help.mark_visitors_help)),
     ] {
-        out.push(vec![(text::fit(mark, 12, false), c.pal.warn), (help.to_owned(), dim)]);
+        sign(&mut out, mark, c.pal.warn, help);
     }
     out.push(vec![]);
     let mut lines = vec![tr!(l, help.fields, fields = FIELDS, audit = EVENT_FIELDS)];

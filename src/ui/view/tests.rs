@@ -1,6 +1,8 @@
 //! What the screens look like.
 
 mod anything;
+mod korean;
+mod styled;
 
 use super::draw;
 use crate::control::protocol::{Push, Reply};

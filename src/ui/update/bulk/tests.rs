@@ -65,7 +65,7 @@ fn a_revoke_of_all_hosts_is_asked_once_and_done_singly() {
     assert_eq!((target.to_string(), reason.as_deref()), ("host pay-db".to_owned(), Some("keys leaked")));
     assert!(s.marks.is_empty());
     answer(&mut s, *a, Ok(true));
-    assert_eq!(s.batch.as_ref().unwrap().progress(), "revoke: 1 of 2 done");
+    assert_eq!(s.batch.as_ref().unwrap().progress(crate::ui::Lang::En), "revoke: 1 of 2 done");
     answer(&mut s, *b, Err("not yours"));
     assert!(s.batch.is_none());
     assert!(message(&s).starts_with("revoke: 1 of 2 done, 1 not. First: $ portreeve revoke"), "{}", message(&s));

@@ -17,11 +17,11 @@ const COLUMNS: [Column; 7] = [
     col("probably", |l| tr!(l, column.probably), 18, 40, 3),
 ];
 
-fn because(why: Because) -> &'static str {
+fn because(c: &Canvas<'_>, host: &str, why: Because) -> String {
     match why {
-        Because::Key => "its key",
-        Because::Name => "its name",
-        Because::Address => "its address",
+        Because::Key => tr!(c.lang(), audit.by_key, host),
+        Because::Name => tr!(c.lang(), audit.by_name, host),
+        Because::Address => tr!(c.lang(), audit.by_address, host),
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     table::draw(c, list, &COLUMNS, None, &rows, |c, i| {
         let Some(s) = f.rows.get(i) else { return vec![] };
         let lasted = text::age((s.last - s.first).num_seconds()).0;
-        let host = s.host.as_ref().map(|(h, why)| format!("{h} ({})", because(*why))).unwrap_or_default();
+        let host = s.host.as_ref().map(|(h, why)| because(c, h, *why)).unwrap_or_default();
         vec![
             (s.count.to_string(), c.pal.bad),
             (s.name.clone(), c.pal.text),
@@ -50,26 +50,27 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         ]
     });
     if rows.len == 0 && list.height > 2 {
-        let dim = c.pal.dim;
-        c.put(list, list.x + 1, list.y + 2, "nothing was refused in what is shown; [ or / reach further back", dim);
+        let (dim, l) = (c.pal.dim, c.lang());
+        c.put(list, list.x + 1, list.y + 2, tr!(l, audit.nothing_refused), dim);
     }
     if foot == 0 {
         return;
     }
     let below = Rect { y: list.bottom(), height: foot, ..area };
-    let span = f.span.map(|(from, to)| format!("{} failures from {} to {}", f.count, c.time(from), c.time(to)));
+    let l = c.lang();
+    let span = f.span.map(|(from, to)| tr!(l, audit.failures, n = f.count, from = c.time(from), to = c.time(to)));
     c.rule(below, below.y, &span.unwrap_or_default(), false);
     let Some(s) = f.current() else { return };
     let mut said = vec![
-        format!("{}: first {}, last {}", s.name, c.time(s.first), c.time(s.last)),
-        format!("from {} addresses", s.addresses),
+        tr!(l, audit.source, name = s.name, first = c.time(s.first), last = c.time(s.last)),
+        tr!(l, audit.addresses, n = s.addresses),
     ];
     if s.addresses == 1 {
         said.pop();
     }
     let users = tried(s);
     if !users.is_empty() {
-        said.push(format!("as {users}"));
+        said.push(tr!(l, audit.as_users, users));
     }
     if !s.keys.is_empty() {
         said.push(s.keys.iter().cloned().collect::<Vec<_>>().join(" "));
