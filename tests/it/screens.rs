@@ -86,7 +86,7 @@ fn what_is_listed_is_written_to_a_file_here_and_offered_to_the_clipboard_over_ss
     c.keys("2");
     c.until_line(&["up", &port.to_string()]);
     c.keys(":export rows.csv\r");
-    c.until_text("1 rows written to");
+    c.until_text("1 row written to");
     let written = std::fs::read_to_string(dir.path().join("rows.csv")).unwrap();
     assert!(written.contains(&format!("\n{port},pay-01,pay,")), "{written}");
     c.keys(":export rows.csv\r");
