@@ -103,7 +103,7 @@ fn what_is_listed_is_written_to_a_file_here_and_offered_to_the_clipboard_over_ss
     c.keys("\x13");
     c.until_text("This console runs on the bastion");
     c.keys("y");
-    c.until_text("copied: 1 rows");
+    c.until_text("copied: 1 row");
     // Its settings are kept at the bastion, in a file of the operator's own.
     c.keys(":set zone utc\r");
     c.until_text("zone is utc, kept in");
