@@ -95,7 +95,7 @@ impl Link {
 }
 
 /// Whether the line's bytes are those its hash was made of, and the hash is where it belongs.
-fn holds(line: &[u8]) -> bool {
+pub(super) fn holds(line: &[u8]) -> bool {
     let Some((body, field)) = line.len().checked_sub(HASH_FIELD).and_then(|at| line.split_at_checked(at)) else {
         return false;
     };

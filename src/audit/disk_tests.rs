@@ -1,7 +1,7 @@
 //! The journal on a disk that refuses: full, failing, or changed by somebody else.
 
 use super::files::{Disk, LogFile, RealDisk};
-use super::journal_tests::{PACE, all, assert_holds, event, newest, until, users};
+use super::journal_tests::{all, assert_holds, event, newest, quick, until, users};
 use super::*;
 use crate::model::Seq;
 use std::fs::{self, File};
@@ -71,7 +71,7 @@ impl LogFile for SmallFile {
 async fn on_a_full_disk_commits_fail_records_wait_and_all_is_written_in_order_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::default();
-    let journal = Journal::open_on(dir.path(), disk.clone(), PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), disk.clone(), quick()).unwrap();
     let mut live = journal.subscribe();
     journal.commit(event("before")).await.unwrap();
     let good = fs::read(newest(dir.path())).unwrap();
@@ -102,7 +102,7 @@ async fn on_a_full_disk_commits_fail_records_wait_and_all_is_written_in_order_wh
 async fn half_a_line_that_could_not_be_cut_at_once_is_cut_before_the_next_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::default();
-    let journal = Journal::open_on(dir.path(), disk.clone(), PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), disk.clone(), quick()).unwrap();
     let mut live = journal.subscribe();
     journal.commit(event("before")).await.unwrap();
     disk.bad_cut.store(true, Ordering::Relaxed);
@@ -119,7 +119,7 @@ async fn half_a_line_that_could_not_be_cut_at_once_is_cut_before_the_next_is_wri
 async fn a_failed_fsync_acknowledges_nothing_and_nothing_is_written_twice() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::default();
-    let journal = Journal::open_on(dir.path(), disk.clone(), PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), disk.clone(), quick()).unwrap();
     let mut live = journal.subscribe();
     disk.bad_sync.store(true, Ordering::Relaxed);
     journal.record(event("kept"));
@@ -137,7 +137,7 @@ async fn records_past_the_bound_are_counted_and_the_journal_says_how_many() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::default();
     disk.leave(0);
-    let journal = Journal::open_on(dir.path(), disk.clone(), PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), disk.clone(), quick()).unwrap();
     let mut live = journal.subscribe();
     journal.commit(event("refused")).await.unwrap_err();
     for _ in 0..WAITING_MAX + 7 {
@@ -171,7 +171,7 @@ async fn closing_while_the_disk_refuses_says_what_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::default();
     disk.leave(0);
-    let journal = Journal::open_on(dir.path(), disk, PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), disk, quick()).unwrap();
     journal.record(event("a"));
     journal.record(event("b"));
     let error = journal.close().unwrap_err().to_string();
@@ -199,7 +199,7 @@ async fn the_kernels_full_device_is_met_and_left_behind() {
 #[tokio::test]
 async fn a_file_that_is_deleted_or_changed_under_the_daemon_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open_on(dir.path(), RealDisk, PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), RealDisk, quick()).unwrap();
     let mut live = journal.subscribe();
     journal.commit(event("a")).await.unwrap();
     let path = newest(dir.path());
@@ -225,7 +225,7 @@ async fn a_file_that_is_deleted_or_changed_under_the_daemon_is_noticed() {
 async fn commits_at_the_same_time_share_an_fsync() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::default();
-    let journal = Journal::open_on(dir.path(), disk.clone(), PACE).unwrap();
+    let journal = Journal::open_on(dir.path(), disk.clone(), quick()).unwrap();
     disk.hold_sync.store(true, Ordering::Relaxed);
     let commits: Vec<_> = (0..500)
         .map(|n| {

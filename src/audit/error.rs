@@ -55,6 +55,9 @@ pub enum AuditError {
     /// The event cannot be written as JSON.
     #[error("the event cannot be written as JSON: {0}")]
     Encode(String),
+    /// A checkpoint was asked for and nobody can sign it.
+    #[error("no checkpoint can be made: {0}")]
+    Unsigned(String),
     /// The journal was closed, or its thread is gone.
     #[error("the audit journal is closed, so nothing more is recorded; the daemon must be restarted")]
     Stopped,

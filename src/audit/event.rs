@@ -112,6 +112,21 @@ pub enum What {
         /// Records that were lost because too many waited.
         lost: u64,
     },
+    /// The chain up to the record before, signed.
+    #[serde(rename = "audit.checkpoint")]
+    Checkpoint(super::Checkpoint),
+    /// A file of the journal is deleted because it is older, or the journal larger, than is to be kept.
+    #[serde(rename = "audit.expired")]
+    AuditExpired {
+        /// Its name.
+        file: String,
+        /// Its last record.
+        upto: Seq,
+        /// Hash of that record, which the next file goes on from.
+        head: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// The configuration was read anew (or could not be: outcome `failure`).
     #[serde(rename = "config.reload")]
     ConfigReload {
@@ -363,6 +378,24 @@ pub enum What {
     },
 }
 
+/// Classes of events: what stands before the dot of their names.
+pub const EVENT_CLASSES: &[&str] = &[
+    "daemon",
+    "audit",
+    "config",
+    "auth",
+    "connection",
+    "session",
+    "request",
+    "forward",
+    "visitor",
+    "health",
+    "lease",
+    "port",
+    "operator",
+    "incident",
+];
+
 /// One event before it has a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -404,6 +437,8 @@ impl Event {
             What::DaemonStop { .. } => "daemon.stop",
             What::AuditRecovered { .. } => "audit.recovered",
             What::AuditResumed { .. } => "audit.resumed",
+            What::Checkpoint(_) => "audit.checkpoint",
+            What::AuditExpired { .. } => "audit.expired",
             What::ConfigReload { .. } => "config.reload",
             What::RevocationList { .. } => "trust.list",
             What::ConfigConflict { .. } => "config.conflict",

@@ -3,9 +3,10 @@
 use super::chain::Tip;
 use super::files::{self, Disk, RealDisk};
 use super::recover::recover;
+use super::settings::Settings;
 use super::watch::Watch;
-use super::writer::{Order, Pace, Reply, Writer};
-use super::{AuditError, AuditQuery, ChainStatus, Event, Found, Record, aside, search_dir};
+use super::writer::{Order, Reply, Writer};
+use super::{AuditError, AuditQuery, ChainStatus, Checkpoint, Event, Found, Record, aside, search_dir};
 use crate::model::{AuditStatus, Seq, Time};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -118,10 +119,18 @@ impl Journal {
     /// # Errors
     /// [`AuditError::Locked`] when another process writes it, others when folder or files cannot be used.
     pub fn open(dir: &Path) -> Result<Self, AuditError> {
-        Self::open_on(dir, RealDisk, Pace { group: Duration::from_millis(200), retry: Duration::from_secs(1) })
+        Self::open_with(dir, Settings::default())
     }
 
-    pub(super) fn open_on<D: Disk>(dir: &Path, disk: D, pace: Pace) -> Result<Self, AuditError> {
+    /// As [`Journal::open`], kept in another way.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_with(dir: &Path, settings: Settings) -> Result<Self, AuditError> {
+        Self::open_on(dir, RealDisk, settings)
+    }
+
+    pub(super) fn open_on<D: Disk>(dir: &Path, disk: D, settings: Settings) -> Result<Self, AuditError> {
         files::make_dir(dir)?;
         let lock = take_lock(dir)?;
         let found = recover(dir, RECENT)?;
@@ -143,7 +152,7 @@ impl Journal {
         });
         let (tip, newest): (Tip, _) = (found.tip, found.newest);
         let writer =
-            Writer { shared: shared.clone(), orders: receiver, disk, dir: dir.to_owned(), pace, lock, tip, newest };
+            Writer { shared: shared.clone(), orders: receiver, disk, dir: dir.to_owned(), settings, lock, tip, newest };
         let thread = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
@@ -240,6 +249,16 @@ impl Journal {
     pub async fn flush(&self) -> Result<Seq, AuditError> {
         let (tx, rx) = oneshot::channel();
         self.order(Order::Flush(Box::new(move |r| drop(tx.send(r)))))?;
+        rx.await.unwrap_or(Err(AuditError::Stopped))
+    }
+
+    /// Writes a signed checkpoint of everything recorded before, and returns it.
+    ///
+    /// # Errors
+    /// When the journal cannot be written now, or has no key to sign with.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, AuditError> {
+        let (tx, rx) = oneshot::channel();
+        self.order(Order::Checkpoint(Box::new(move |r| drop(tx.send(r)))))?;
         rx.await.unwrap_or(Err(AuditError::Stopped))
     }
 

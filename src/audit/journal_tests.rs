@@ -1,7 +1,6 @@
 //! The journal over restarts, crashes and jumping clocks; queries.
 
 use super::files::RealDisk;
-use super::writer::Pace;
 use super::*;
 use crate::model::{Seq, Time};
 use std::fs;
@@ -12,7 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::Receiver;
 
-pub(super) const PACE: Pace = Pace { group: Duration::from_millis(5), retry: Duration::from_millis(20) };
+pub(super) fn pace(group: Duration) -> Settings {
+    let sync = Sync { all: group, classes: Vec::new() };
+    Settings { sync, retry: Duration::from_millis(20), ..Settings::default() }
+}
+
+/// So that a test need not wait.
+pub(super) fn quick() -> Settings {
+    pace(Duration::from_millis(5))
+}
 
 pub(super) fn event(user: &str) -> Event {
     let context = Context { user: Some(user.to_owned()), ..Context::default() };
@@ -129,7 +136,7 @@ async fn a_restart_goes_on_with_number_and_chain() {
 #[tokio::test]
 async fn closing_writes_what_waits_and_refuses_what_comes_after() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open_on(dir.path(), RealDisk, Pace { group: Duration::from_secs(3600), ..PACE }).unwrap();
+    let journal = Journal::open_on(dir.path(), RealDisk, pace(Duration::from_secs(3600))).unwrap();
     for n in 0..2_500 {
         journal.record(event(&n.to_string()));
     }
@@ -146,8 +153,7 @@ fn dropping_the_last_handle_writes_what_waits() {
     // At whatever moment of the thread's sleep it comes.
     for round in 0..50 {
         let dir = tempfile::tempdir().unwrap();
-        let journal =
-            Journal::open_on(dir.path(), RealDisk, Pace { group: Duration::from_secs(3600), ..PACE }).unwrap();
+        let journal = Journal::open_on(dir.path(), RealDisk, pace(Duration::from_secs(3600))).unwrap();
         let mut live = journal.subscribe();
         journal.record(event("a"));
         let until = Instant::now() + Duration::from_micros(20 * round);
@@ -326,7 +332,7 @@ fn queries_filter_limit_and_page() {
 #[tokio::test]
 async fn a_query_finds_what_was_recorded_just_before_it_and_passes_over_a_torn_end() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open_on(dir.path(), RealDisk, Pace { group: Duration::from_secs(3600), ..PACE }).unwrap();
+    let journal = Journal::open_on(dir.path(), RealDisk, pace(Duration::from_secs(3600))).unwrap();
     journal.record(event("a"));
     let found = journal.search(AuditQuery::default(), Duration::from_secs(60), |_| true).await.unwrap();
     let (found, more) = (found.records, found.next.is_some());

@@ -4,6 +4,7 @@ mod about;
 mod aside;
 mod blocks;
 mod chain;
+mod checkpoint;
 mod error;
 mod event;
 mod files;
@@ -12,13 +13,18 @@ mod origin;
 mod query;
 mod recover;
 mod repeat;
+mod retain;
 mod search;
+mod settings;
 mod sieve;
 mod verify;
 mod walk;
 mod watch;
+mod witness;
 mod writer;
 
+#[cfg(test)]
+mod checkpoint_tests;
 #[cfg(test)]
 mod disk_tests;
 #[cfg(test)]
@@ -29,12 +35,14 @@ mod search_tests;
 mod verify_tests;
 
 pub use about::About;
+pub use checkpoint::{Checkpoint, CheckpointError, NAMESPACE};
 pub use error::AuditError;
-pub use event::{Actor, Context, Event, Outcome, Record, What};
+pub use event::{Actor, Context, EVENT_CLASSES, Event, Outcome, Record, What};
 pub use journal::{Journal, RECENT, WAITING_MAX, WAITING_UNHEALTHY};
 pub use origin::Origin;
 pub use query::{AuditQuery, Clock, event_matches, moment, moment_ahead};
 pub use repeat::{Kind as RepeatKind, Repeats, Whom};
 pub use search::{Found, Progress, query_dir, search_dir};
-pub use verify::{Break, Torn, VerifyReport, verify};
+pub use settings::{Keep, SYNC_MAX, Settings, Sync};
+pub use verify::{Break, Torn, Trust, VerifyReport, verify, verify_by};
 pub use watch::ChainStatus;

@@ -4,10 +4,11 @@
 //! by somebody who may write the folder). Keep the last seq and hash of a report elsewhere to compare; signed
 //! checkpoints do so by themselves later.
 
-use super::AuditError;
 use super::walk::Walk;
+use super::{AuditError, Checkpoint};
 use crate::model::{Seq, Time};
 use serde::{Deserialize, Serialize};
+use ssh_key::PublicKey;
 use std::fmt;
 use std::path::Path;
 
@@ -36,6 +37,31 @@ pub struct Torn {
     pub bytes: u64,
 }
 
+/// What a proof may rely on beyond the files.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Keys of the daemon, old and new: each checkpoint must be signed by one of them, and one there must be. When none
+    /// is given, each must be signed by the key it names.
+    pub keys: Vec<PublicKey>,
+    /// Checkpoints that were kept elsewhere.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// How far signatures reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signed {
+    /// The last checkpoint's own number: everything up to it is signed.
+    pub upto: Seq,
+    /// When that was made, by the daemon's clock.
+    pub made: Time,
+    /// Fingerprints of the keys that signed.
+    pub keys: Vec<String>,
+    /// Checkpoints read.
+    pub checkpoints: u64,
+    /// Records after the last one.
+    pub unsigned: u64,
+}
+
 /// What [`verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct VerifyReport {
@@ -53,6 +79,8 @@ pub struct VerifyReport {
     pub broken: Option<Break>,
     /// An unfinished last line.
     pub torn: Option<Torn>,
+    /// How far signatures reach; none when there is no checkpoint.
+    pub signed: Option<Signed>,
 }
 
 impl VerifyReport {
@@ -83,6 +111,12 @@ impl fmt::Display for VerifyReport {
             }
             (None, ..) => write!(f, "the journal is empty")?,
         }
+        if let (Some(s), None) = (&self.signed, &self.broken) {
+            write!(f, "; signed up to seq {} ({}) by {}", s.upto, s.made.format("%F %TZ"), s.keys.join(" and "))?;
+            if s.unsigned > 0 {
+                write!(f, ", {} after that", count(s.unsigned, "record"))?;
+            }
+        }
         if let Some(t) = &self.torn {
             write!(
                 f,
@@ -106,7 +140,16 @@ fn count(n: u64, what: &str) -> String {
 /// # Errors
 /// [`AuditError`] when the folder or a file cannot be read. A broken chain is no error but in the report.
 pub fn verify(dir: &Path) -> Result<VerifyReport, AuditError> {
-    let mut walk = Walk::from_genesis();
+    verify_by(dir, Trust::default())
+}
+
+/// As [`verify`], by keys and checkpoints that were kept elsewhere: then a journal that was written anew, or cut at its
+/// end, is found too. The checkpoints are taken as they are: [`Checkpoint::prove`] them before.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_by(dir: &Path, trust: Trust) -> Result<VerifyReport, AuditError> {
+    let mut walk = Walk::whole(trust);
     walk.go_on(dir, |_| false)?;
-    Ok(walk.report)
+    Ok(walk.judged())
 }

@@ -3,7 +3,8 @@
 use super::AuditError;
 use super::chain::Checker;
 use super::files::{self, DayFile};
-use super::verify::{Break, Torn, VerifyReport};
+use super::verify::{Break, Torn, Trust, VerifyReport};
+use super::witness::Witness;
 use crate::model::Time;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
@@ -43,6 +44,8 @@ struct Place {
 pub(super) struct Walk {
     pub(super) report: VerifyReport,
     checker: Checker,
+    /// In a proof of all of it.
+    witness: Option<Witness>,
     /// Files read to their end.
     done: Vec<Mark>,
     here: Option<Place>,
@@ -51,18 +54,33 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// From the first record of all.
-    pub(super) fn from_genesis() -> Self {
-        Self::new(Checker::from_genesis())
+    /// For a proof of all of it: from the first record of all, or else where the records before have expired.
+    pub(super) fn whole(trust: Trust) -> Self {
+        Self { witness: Some(Witness::new(trust)), ..Self::from_first() }
     }
 
     /// From the first record there is: older files may have been moved away.
     pub(super) fn from_first() -> Self {
-        Self::new(Checker::from_anywhere())
+        Self {
+            report: VerifyReport::default(),
+            checker: Checker::from_anywhere(),
+            witness: None,
+            done: vec![],
+            here: None,
+            bytes: (0, 0),
+        }
     }
 
-    fn new(checker: Checker) -> Self {
-        Self { report: VerifyReport::default(), checker, done: vec![], here: None, bytes: (0, 0) }
+    /// The report, once the walk came to the end.
+    pub(super) fn judged(self) -> VerifyReport {
+        let mut report = self.report;
+        if let Some(witness) = self.witness {
+            report.signed = witness.signed();
+            // The first break by its place: what is wrong with the beginning is known only at the end.
+            let breaks = [report.broken, witness.beginning()].into_iter().flatten();
+            report.broken = breaks.min_by_key(|b| (b.file.clone(), b.line)).or_else(|| witness.judge());
+        }
+        report
     }
 
     /// Whether what has been read is there as it was, by length and time of change. Of the file that is being written
@@ -136,6 +154,11 @@ impl Walk {
                 self.report.broken.get_or_insert_with(|| place(flaw.seq, flaw.what));
             }
             if let Some(link) = link {
+                if let Some(witness) = &mut self.witness
+                    && let Some(what) = witness.hear(&day.name(), here.lines + 1, &link, &line)
+                {
+                    self.report.broken.get_or_insert_with(|| place(Some(link.seq), what));
+                }
                 self.report.records += 1;
                 self.report.first.get_or_insert((link.seq, link.at));
                 self.report.last = Some((link.seq, link.at));

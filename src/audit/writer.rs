@@ -6,7 +6,9 @@
 use super::chain::{self, Tip};
 use super::files::{self, Disk, LogFile};
 use super::journal::Shared;
-use super::{Actor, AuditError, Context, Event, What};
+use super::retain;
+use super::settings::Settings;
+use super::{Actor, AuditError, Checkpoint, Context, Event, What};
 use crate::model::{Seq, Time};
 use chrono::NaiveDate;
 use std::collections::VecDeque;
@@ -24,6 +26,9 @@ const BATCH: usize = 1_000;
 /// How the outcome of a commit or flush is told.
 pub(super) type Reply = Box<dyn FnOnce(Result<Seq, AuditError>) + Send>;
 
+/// How a checkpoint that was asked for is given.
+pub(super) type Signed = Box<dyn FnOnce(Result<Checkpoint, AuditError>) + Send>;
+
 /// What the thread is told. Nearly every order is a `Write`, so its size is the size that is needed.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Order {
@@ -31,22 +36,15 @@ pub(super) enum Order {
     Write { event: Event, at: Time, reply: Option<Reply> },
     /// Write all that came before.
     Flush(Reply),
+    /// The same, and a checkpoint after it.
+    Checkpoint(Signed),
 }
 
 impl Order {
     /// Whether somebody waits for the outcome.
     pub(super) fn is_urgent(&self) -> bool {
-        matches!(self, Self::Flush(_) | Self::Write { reply: Some(_), .. })
+        matches!(self, Self::Flush(_) | Self::Checkpoint(_) | Self::Write { reply: Some(_), .. })
     }
-}
-
-/// Waiting times; a test shortens them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// How long a record waits for others to share its fsync.
-    pub(super) group: Duration,
-    /// Between attempts while the disk refuses.
-    pub(super) retry: Duration,
 }
 
 struct Waiting {
@@ -69,7 +67,7 @@ pub(super) struct Writer<D: Disk> {
     pub(super) orders: Receiver<Order>,
     pub(super) disk: D,
     pub(super) dir: PathBuf,
-    pub(super) pace: Pace,
+    pub(super) settings: Settings,
     /// Held as long as the thread lives.
     pub(super) lock: File,
     pub(super) tip: Tip,
@@ -80,11 +78,23 @@ pub(super) struct Writer<D: Disk> {
 impl<D: Disk> Writer<D> {
     pub(super) fn run(self) {
         let _ended = Ended(self.shared.clone());
-        let mut state =
-            State { w: self, file: None, waiting: VecDeque::new(), flushes: Vec::new(), due: None, failing: None };
+        let mut state = State {
+            w: self,
+            file: None,
+            waiting: VecDeque::new(),
+            flushes: Vec::new(),
+            asked: Vec::new(),
+            due: None,
+            failing: None,
+            sign_at: None,
+            tidy: true,
+        };
         while state.gather() {
             state.write();
         }
+        state.write();
+        // A run ends with a checkpoint, so that nothing of it stays unsigned.
+        state.sign_at = state.sign_at.map(|_| Instant::now());
         state.write();
         state.finish();
     }
@@ -105,9 +115,15 @@ struct State<D: Disk> {
     file: Option<D::File>,
     waiting: VecDeque<Waiting>,
     flushes: Vec<Reply>,
+    /// Who wants a checkpoint.
+    asked: Vec<Signed>,
     /// When to write what waits.
     due: Option<Instant>,
     failing: Option<Failing>,
+    /// When to sign what was written since the last checkpoint.
+    sign_at: Option<Instant>,
+    /// Old files are to be looked for: a day has begun.
+    tidy: bool,
 }
 
 impl<D: Disk> State<D> {
@@ -116,7 +132,11 @@ impl<D: Disk> State<D> {
         loop {
             let now = Instant::now();
             let order = match self.failing.as_ref().map(|f| f.retry_at).or(self.due) {
-                None => self.w.orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                // Nothing waits: the next order wakes this thread.
+                None => match self.sign_at {
+                    None => self.w.orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    Some(t) => self.w.orders.recv_timeout(t.saturating_duration_since(now)),
+                },
                 // Not woken by each order: at a thousand visits a second that alone would cost as much as the visits do.
                 // Whoever waits for an answer wakes this thread.
                 Some(t) if t > now => match self.w.orders.try_recv() {
@@ -150,14 +170,22 @@ impl<D: Disk> State<D> {
                 reply(Err(AuditError::Unwritable { why: failing.why.clone() }));
             }
             (Order::Flush(reply), Some(failing)) => reply(Err(AuditError::Unwritable { why: failing.why.clone() })),
+            (Order::Checkpoint(reply), Some(failing)) => {
+                reply(Err(AuditError::Unwritable { why: failing.why.clone() }));
+            }
             (Order::Write { event, at, reply }, _) => {
-                let due = Instant::now() + if reply.is_some() { Duration::ZERO } else { self.w.pace.group };
+                let waits = if reply.is_some() { Duration::ZERO } else { self.w.settings.sync.of(event.name()) };
+                let due = Instant::now() + waits;
                 self.due = Some(self.due.map_or(due, |d| d.min(due)));
                 self.waiting.push_back(Waiting { event, at, reply, remark: false });
             }
             (Order::Flush(reply), None) => {
                 self.due = Some(Instant::now());
                 self.flushes.push(reply);
+            }
+            (Order::Checkpoint(reply), None) => {
+                self.due = Some(Instant::now());
+                self.asked.push(reply);
             }
         }
     }
@@ -166,11 +194,8 @@ impl<D: Disk> State<D> {
     fn write(&mut self) {
         self.due = None;
         self.remark();
-        while !self.waiting.is_empty() {
-            if let Err((path, e)) = self.write_batch() {
-                self.fail(format!("{}: {e}", path.display()));
-                return;
-            }
+        if !self.write_waiting() {
+            return;
         }
         if self.failing.take().is_some() {
             tracing::info!("the audit journal can be written again");
@@ -179,6 +204,80 @@ impl<D: Disk> State<D> {
         let seq = self.w.tip.seq;
         for reply in self.flushes.drain(..) {
             reply(Ok(seq));
+        }
+        self.expire();
+        let signed = self.checkpoint();
+        if !self.write_waiting() {
+            return;
+        }
+        for reply in self.asked.drain(..) {
+            let none = || AuditError::Unsigned("there is no audit key".to_owned());
+            reply(signed.clone().ok_or_else(none));
+        }
+    }
+
+    /// Whether all of it is on the disk; else the failure is noted.
+    fn write_waiting(&mut self) -> bool {
+        while !self.waiting.is_empty() {
+            if let Err((path, e)) = self.write_batch() {
+                self.fail(format!("{}: {e}", path.display()));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The writer's own word, taken back if the disk refuses.
+    fn say(&mut self, event: Event, at: Time) {
+        self.w.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.push_back(Waiting { event, at, reply: None, remark: true });
+    }
+
+    /// When a day has begun: deletes the files that need not stay any longer. Each is in the journal before it is gone.
+    fn expire(&mut self) {
+        if !std::mem::take(&mut self.tidy) {
+            return;
+        }
+        let now = crate::model::now();
+        let old = match retain::old(&self.w.dir, self.w.settings.keep, files::day_of(now)) {
+            Ok(old) if old.is_empty() => return,
+            Ok(old) => old,
+            Err(error) => {
+                return tracing::warn!(%error, "old files of the journal cannot be looked for");
+            }
+        };
+        for o in &old {
+            let what = What::AuditExpired { file: o.day.name(), upto: o.upto, head: o.head.clone(), bytes: o.bytes };
+            self.say(Event::success(Actor::Daemon, what, Context::default()), now);
+        }
+        if !self.write_waiting() {
+            self.tidy = true;
+            return;
+        }
+        for o in old {
+            if let Err(error) = std::fs::remove_file(&o.day.path) {
+                tracing::warn!(file = %o.day.path.display(), %error, "an old file of the journal cannot be deleted");
+            }
+        }
+    }
+
+    /// When it is time, or was asked for: a checkpoint of all that is written.
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if self.failing.is_some() || (self.asked.is_empty() && self.sign_at.is_none_or(|t| t > Instant::now())) {
+            return None;
+        }
+        self.sign_at = None;
+        let key = self.w.settings.key.clone()?;
+        let now = crate::model::now();
+        match Checkpoint::sign(&key, self.w.tip.seq, &self.w.tip.hash, now) {
+            Ok(signed) => {
+                self.say(Event::success(Actor::Daemon, What::Checkpoint(signed.clone()), Context::default()), now);
+                Some(signed)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the audit journal cannot be signed");
+                None
+            }
         }
     }
 
@@ -200,8 +299,7 @@ impl<D: Disk> State<D> {
         } else {
             Event::failure(Actor::Daemon, what, &why, Context::default())
         };
-        self.w.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        self.waiting.push_back(Waiting { event, at: crate::model::now(), reply: None, remark: true });
+        self.say(event, crate::model::now());
     }
 
     /// The day whose file takes a record of this time: never an older one than the newest there is, so that a clock that
@@ -225,6 +323,11 @@ impl<D: Disk> State<D> {
             }
             self.append(&bytes)?;
             self.w.tip = tip;
+            if self.w.settings.key.is_some()
+                && self.waiting.iter().take(n).any(|w| !matches!(w.event.what, What::Checkpoint(_)))
+            {
+                self.sign_at.get_or_insert_with(|| Instant::now() + self.w.settings.checkpoint);
+            }
             for (seal, w) in sealed.into_iter().zip(self.waiting.drain(..n)) {
                 self.w.shared.waiting.fetch_sub(1, Ordering::Relaxed);
                 let outcome = match seal {
@@ -277,6 +380,7 @@ impl<D: Disk> State<D> {
             file.append(b"\n")?;
             len += 1;
         }
+        self.tidy |= same.is_none();
         self.w.newest = Some((day, len));
         self.file = Some(file);
         Ok(())
@@ -332,7 +436,10 @@ impl<D: Disk> State<D> {
         for reply in self.flushes.drain(..) {
             reply(Err(AuditError::Unwritable { why: why.clone() }));
         }
-        self.failing = Some(Failing { since, why, retry_at: now + self.w.pace.retry });
+        for reply in self.asked.drain(..) {
+            reply(Err(AuditError::Unwritable { why: why.clone() }));
+        }
+        self.failing = Some(Failing { since, why, retry_at: now + self.w.settings.retry });
     }
 
     /// The last handle is gone.

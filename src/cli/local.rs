@@ -3,7 +3,7 @@
 use super::args::{AuditCommand, Verb};
 use super::exit::Exit;
 use super::out::{Out, Reader};
-use super::{Hooks, say_and_exit, verbs};
+use super::{Hooks, JournalFiles, say_and_exit, verbs};
 use crate::control::client::Client;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -66,14 +66,19 @@ async fn without_daemon(verb: &Verb, out: &mut Out<'_>, hooks: &Hooks) -> Option
     let done = match verb {
         Verb::Check { config: Some(file) } => verbs::show_findings(out, &(hooks.check_config)(file)).await,
         Verb::Audit(args) => match &args.command {
-            Some(AuditCommand::Verify { dir: Some(dir) }) => match (hooks.verify_journal)(dir) {
-                Ok((ok, summary)) => verbs::show_verified(out, ok, &summary).await,
-                Err(why) => {
-                    let error =
-                        crate::control::protocol::ApiError::new(crate::control::protocol::ErrorCode::Unavailable, why);
-                    return Some(out.fail(crate::control::client::ClientError::Api(error).into()).await);
+            Some(AuditCommand::Verify { dir: Some(dir), key, checkpoint }) => {
+                let files = JournalFiles { dir: dir.clone(), keys: key.clone(), checkpoints: checkpoint.clone() };
+                match (hooks.verify_journal)(&files) {
+                    Ok((ok, summary)) => verbs::show_verified(out, ok, &summary).await,
+                    Err(why) => {
+                        let error = crate::control::protocol::ApiError::new(
+                            crate::control::protocol::ErrorCode::Unavailable,
+                            why,
+                        );
+                        return Some(out.fail(crate::control::client::ClientError::Api(error).into()).await);
+                    }
                 }
-            },
+            }
             _ => return None,
         },
         _ => return None,

@@ -34,8 +34,19 @@ pub struct Hooks {
     /// `portreeve check --config FILE`: the findings, each with file, line and remedy; none when all is well.
     pub check_config: fn(&Path) -> Vec<String>,
     /// `portreeve audit verify --dir DIR`: whether the chain holds, and a summary or the first break; or why the
-    /// journal cannot be read.
-    pub verify_journal: fn(&Path) -> Result<(bool, String), String>,
+    /// journal, or a file to prove it by, cannot be read.
+    pub verify_journal: fn(&JournalFiles) -> Result<(bool, String), String>,
+}
+
+/// A journal in a folder, and what it is to be proved by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournalFiles {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Files with public keys of the daemon, one a line.
+    pub keys: Vec<PathBuf>,
+    /// Files with checkpoints that were kept elsewhere.
+    pub checkpoints: Vec<PathBuf>,
 }
 
 /// What the console is started with.

@@ -1,6 +1,6 @@
 //! What a reload changes, so that tunnels it does not touch stay up.
 
-use super::schema::{Config, Host, HostKey, Operator, Team};
+use super::schema::{AuditConfig, Config, Host, HostKey, Operator, Team};
 use crate::model::{BindPolicy, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,7 +217,7 @@ impl Config {
         self.ssh.listen.clone_from(&running.ssh.listen);
         self.ssh.host_keys.clone_from(&running.ssh.host_keys);
         self.control.clone_from(&running.control);
-        self.audit.clone_from(&running.audit);
+        self.audit = AuditConfig { on_failure: self.audit.on_failure, ..running.audit.clone() };
         self.log.clone_from(&running.log);
         self.state_dir.clone_from(&running.state_dir);
         self
@@ -376,6 +376,11 @@ pub(super) fn bytes(n: u64) -> String {
     unit.map_or_else(|| format!("{n}B"), |(shift, unit)| format!("{}{unit}", n >> shift))
 }
 
+fn sync(s: &crate::audit::Sync) -> String {
+    let classes = s.classes.iter().map(|(class, wait)| format!(", {class} {}", time(*wait)));
+    std::iter::once(time(s.all)).chain(classes).collect()
+}
+
 /// Settings that take effect at once. Taken apart field by field, so that a new field cannot be forgotten here.
 fn settings(c: &Config) -> Settings {
     let Config {
@@ -387,7 +392,7 @@ fn settings(c: &Config) -> Settings {
         ssh,
         sources,
         control: _,
-        audit: _,
+        audit: AuditConfig { on_failure, dir: _, key: _, checkpoint: _, sync: _, keep: _ },
         log: _,
         relay,
         limits,
@@ -426,6 +431,7 @@ fn settings(c: &Config) -> Settings {
         ("ssh.takeover_probe", time(*takeover_probe)),
         ("ssh.reconnect_wait", time(*reconnect_wait)),
         ("ssh.drain", time(*drain)),
+        ("audit.on_failure", on_failure.word().to_owned()),
         ("relay.visitor_memory", bytes(*visitor_memory as u64)),
         ("relay.visitor_spill", bytes(*visitor_spill)),
         ("relay.total_spill", bytes(*total_spill)),
@@ -452,6 +458,11 @@ fn restart_settings(c: &Config) -> Settings {
         ("control.socket", c.control.socket.display().to_string()),
         ("control.group", c.control.group.clone().unwrap_or_else(|| "the daemon's own".to_owned())),
         ("audit.dir", c.audit.dir.display().to_string()),
+        ("audit.key", c.audit.key.display().to_string()),
+        ("audit.checkpoint", time(c.audit.checkpoint)),
+        ("audit.sync", sync(&c.audit.sync)),
+        ("audit.keep_days", c.audit.keep.days.map_or_else(|| "all".to_owned(), |d| d.to_string())),
+        ("audit.keep_size", c.audit.keep.bytes.map_or_else(|| "all".to_owned(), bytes)),
         ("log.dir", c.log.dir.as_ref().map_or_else(|| "standard error".to_owned(), |d| d.display().to_string())),
         ("log.level", c.log.level.clone()),
     ]

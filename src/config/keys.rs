@@ -110,7 +110,18 @@ pub const CONTROL: SectionKeys = SectionKeys {
 };
 
 /// `[audit]`.
-pub const AUDIT: SectionKeys = SectionKeys { title: "audit", keys: &[value("dir", "\"audit\"")] };
+pub const AUDIT: SectionKeys = SectionKeys {
+    title: "audit",
+    keys: &[
+        value("dir", "\"audit\""),
+        words("key", "`audit_ed25519_key` in the state folder"),
+        value("checkpoint", "\"60s\""),
+        value("sync", "\"200ms\""),
+        words("keep_days", "all"),
+        words("keep_size", "all"),
+        value("on_failure", "\"refuse\""),
+    ],
+};
 
 /// `[log]`.
 pub const LOG: SectionKeys =

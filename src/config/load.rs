@@ -64,7 +64,7 @@ impl Config {
             let ssh = sections::ssh(&report, section("ssh").as_ref(), &base);
             let sources = super::sources::read(&report, section("sources").as_ref());
             let control = sections::control(&report, section("control").as_ref(), &base, &state_dir);
-            let audit = sections::audit(&report, section("audit").as_ref(), &base);
+            let audit = super::audit::audit(&report, section("audit").as_ref(), &base, &state_dir);
             let log = sections::log(&report, section("log").as_ref(), &base);
             let relay = sections::relay(&report, section("relay").as_ref());
             let limits = super::limits::read(&report, section("limits").as_ref(), relay.max_visitors);

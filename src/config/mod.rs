@@ -1,6 +1,7 @@
 //! `portreeve.toml`: what may connect, and how. Read, checked as a whole, and then never changed: a reload makes a new
 //! [`Config`] and a [`Diff`] between the two.
 
+mod audit;
 mod cipher;
 mod diff;
 mod diff_trust;
@@ -35,7 +36,7 @@ pub use problem::{ConfigError, Problem};
 pub use public_key::RSA_MIN_BITS;
 pub use revoked::{ListNews, RevokedKeys, Suspect};
 pub use schema::{
-    AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, Operator, Principal, Reach,
+    AuditConfig, Config, ControlConfig, HealthConfig, Host, HostKey, LogConfig, OnFailure, Operator, Principal, Reach,
     RelayConfig, Service, SshConfig, Team,
 };
 pub use sources::{Overflow, Penalties, SourcesConfig, Startups};

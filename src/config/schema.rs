@@ -140,6 +140,38 @@ pub struct ControlConfig {
 pub struct AuditConfig {
     /// `dir`: folder of the daily files.
     pub dir: PathBuf,
+    /// `key`: the private key that signs checkpoints, by default `audit_ed25519_key` in the state folder.
+    pub key: PathBuf,
+    /// `checkpoint`, default 1 min: at most this long after a record comes a checkpoint that covers it.
+    pub checkpoint: Duration,
+    /// `sync`, default 200 ms: how long records wait to share an fsync.
+    pub sync: crate::audit::Sync,
+    /// `keep_days`, `keep_size`: how much of the journal stays; by default all.
+    pub keep: crate::audit::Keep,
+    /// `on_failure`: what holds while the journal cannot be written.
+    pub on_failure: OnFailure,
+}
+
+/// What holds while the journal cannot be written. Tunnels that are up go on either way, and what happens meanwhile is
+/// kept in memory until it can be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// No new sessions and tunnels.
+    #[default]
+    Refuse,
+    /// Sessions and tunnels as ever, with an alarm on every screen; acts of operators are refused but for `revoke`.
+    Continue,
+}
+
+impl OnFailure {
+    /// As it is written in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Continue => "continue",
+        }
+    }
 }
 
 /// `[log]`: operational logs, apart from the audit.

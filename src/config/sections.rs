@@ -4,7 +4,7 @@ use super::cipher::{Cipher, cipher};
 use super::keys;
 use super::problem::{Report, Span};
 use super::reader::{Item, Table};
-use super::schema::{AuditConfig, ControlConfig, HealthConfig, LogConfig, Reach, RelayConfig, SshConfig};
+use super::schema::{ControlConfig, HealthConfig, LogConfig, Reach, RelayConfig, SshConfig};
 use super::sources;
 use super::values;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -46,7 +46,7 @@ pub(super) fn bastion<'a>(
     (name, address, table.path("state", base).unwrap_or_else(|| base.join("state")))
 }
 
-fn place(item: Option<&Item<'_>>) -> Span {
+pub(super) fn place(item: Option<&Item<'_>>) -> Span {
     item.map_or(0..0, |i| i.at.clone())
 }
 
@@ -151,12 +151,6 @@ pub(super) fn control<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base:
         Some(name.to_owned())
     });
     ControlConfig { socket, group }
-}
-
-/// `[audit]`.
-pub(super) fn audit<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Path) -> AuditConfig {
-    let t = Table::new(report, "audit", place(item), item, &keys::AUDIT);
-    AuditConfig { dir: t.path("dir", base).unwrap_or_else(|| base.join("audit")) }
 }
 
 /// `[log]`.

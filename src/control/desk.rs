@@ -200,6 +200,7 @@ impl Desk {
             Request::Audit(query) => self.audit(&who, *query).await,
             Request::Search { query, slice_ms } => self.search(&who, *query, slice_ms).await,
             Request::AuditVerify => self.verify().await,
+            Request::Checkpoint => self.checkpoint().await,
             Request::Chain => self.chain().await,
             Request::Act(action) => self.act(who, action).await.map(Reply::Done),
         }

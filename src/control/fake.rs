@@ -321,6 +321,13 @@ fn answer(
         Request::Search { query, .. } if query.before.is_none() => Reply::Found(found(vec![], Some(4))),
         Request::Search { .. } => Reply::Found(found(vec![record(2), record(3)], None)),
         Request::Chain => Reply::Chain(crate::audit::ChainStatus::default()),
+        Request::Checkpoint => Reply::Checkpoint(Box::new(crate::audit::Checkpoint {
+            upto: Seq(7),
+            head: "ab".repeat(32),
+            made: crate::model::now(),
+            key: "SHA256:x".to_owned(),
+            signature: "-----BEGIN SSH SIGNATURE-----\n".to_owned(),
+        })),
         Request::AuditVerify => Reply::Verified { ok: good, summary: "3 events".to_owned() },
         Request::Act(_) => {
             let ok = outcome?;

@@ -7,7 +7,7 @@
 mod push;
 
 use super::howto::HowTo;
-use crate::audit::{AuditQuery, ChainStatus, Found, Record};
+use crate::audit::{AuditQuery, ChainStatus, Checkpoint, Found, Record};
 use crate::model::{
     BlockTarget, HostName, Incident, LeaseView, Metrics, Port, RevocationView, Role, Seq, SessionId, TeamName, Time,
     VisitorId, VisitorView,
@@ -104,6 +104,8 @@ pub enum Request {
     },
     /// Verify the journal's chain.
     AuditVerify,
+    /// Sign the journal as it is now.
+    Checkpoint,
     /// How far the journal's chain is known to hold, reading only what has been written since the last time.
     Chain,
     /// Do something. Every variant of [`Action`] is authorised and audited in one place.
@@ -284,6 +286,8 @@ pub enum Reply {
         /// What was read, or the first break, in a sentence.
         summary: String,
     },
+    /// To `Checkpoint`.
+    Checkpoint(Box<Checkpoint>),
     /// To `Act`.
     Done(Outcome),
 }

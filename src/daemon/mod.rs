@@ -13,8 +13,9 @@ pub use log::LogError;
 pub use program::hooks;
 pub use signals::Stop;
 
-use crate::audit::{Actor, AuditError, Context, Event, Journal, What};
-use crate::config::{Config, host_keys};
+use crate::audit::{Actor, AuditError, Context, Event, Journal, Settings, What};
+use crate::config::Config;
+use crate::config::host_keys::{self, KeyKind};
 use crate::control::desk::{Desk, Facts};
 use crate::control::sight::identify;
 use crate::control::unix::{BindError, UnixServer};
@@ -131,7 +132,7 @@ impl Daemon {
         folder(&config.state_dir)?;
         host_keys::ensure(&config.ssh.host_keys)?;
 
-        let journal = Journal::open(&config.audit.dir)?;
+        let journal = open_journal(&config)?;
         let (store, saved) = StoreHandle::start(SqliteStore::open(&config.state_dir.join("ledger.sqlite"))?)?;
         let (tunnel_up, tunnels) = mpsc::unbounded_channel();
         let registry = Registry::new(Arc::clone(&config), journal, store.clone(), saved, tunnel_up);
@@ -241,6 +242,18 @@ impl Daemon {
         // The carrier threads hold nothing that is worth waiting for any more; the process ends them.
         tracing::info!("stopped");
     }
+}
+
+fn open_journal(config: &Config) -> Result<Journal, StartError> {
+    let key = host_keys::ensure_one(&config.audit.key, KeyKind::Ed25519, "portreeve audit key")?;
+    let settings = Settings {
+        sync: config.audit.sync.clone(),
+        key: Some(Arc::new(key.key)),
+        checkpoint: config.audit.checkpoint,
+        keep: config.audit.keep,
+        ..Settings::default()
+    };
+    Ok(Journal::open_with(&config.audit.dir, settings)?)
 }
 
 fn bind_control(config: &Config) -> Result<UnixServer, StartError> {

@@ -2,8 +2,9 @@
 
 use super::dial::{Dialer, Socket};
 use super::{Daemon, FirstTunnel, Options, StartError, log};
+use crate::audit::{Checkpoint, Trust, verify_by};
 use crate::cli::args::{ServeArgs, UpArgs};
-use crate::cli::{ConsoleArgs, Exit, Hooks};
+use crate::cli::{ConsoleArgs, Exit, Hooks, JournalFiles};
 use crate::config::{Config, scaffold};
 use crate::control::client::Client;
 use crate::ui;
@@ -181,7 +182,26 @@ fn check_config(path: &Path) -> Vec<String> {
     log::check_level(&config.log.level).err().map(|e| e.to_string()).into_iter().collect()
 }
 
-fn verify_journal(dir: &Path) -> Result<(bool, String), String> {
-    let report = crate::audit::verify(dir).map_err(|e| e.to_string())?;
+fn verify_journal(files: &JournalFiles) -> Result<(bool, String), String> {
+    let mut trust = Trust::default();
+    let read =
+        |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()));
+    for path in &files.keys {
+        for line in read(path)?.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            let key = ssh_key::PublicKey::from_openssh(line).map_err(|e| {
+                format!(
+                    "{} is not a public key: {e}\n    give the .pub file of the daemon's [audit] key",
+                    path.display()
+                )
+            })?;
+            trust.keys.push(key);
+        }
+    }
+    for path in &files.checkpoints {
+        let checkpoint: Checkpoint = read(path)?.parse().map_err(|e| format!("{}: {e}", path.display()))?;
+        checkpoint.prove(&trust.keys).map_err(|e| format!("the checkpoint {}: {e}", path.display()))?;
+        trust.checkpoints.push(checkpoint);
+    }
+    let report = verify_by(&files.dir, trust).map_err(|e| e.to_string())?;
     Ok((report.is_ok(), report.to_string()))
 }

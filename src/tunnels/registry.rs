@@ -12,7 +12,7 @@ use super::spill::SpillBudget;
 use super::strain::Strain;
 use super::trouble::Troubles;
 use crate::audit::{Actor, Event, Journal, Repeats, What};
-use crate::config::{Config, Principal, RevokedKeys};
+use crate::config::{Config, OnFailure, Principal, RevokedKeys};
 use crate::model::{
     BlockTarget, Certified, HealthView, HostName, LeaseView, Obituary, ObituaryView, OperatorName, Port, Seq,
     SessionId, SessionKind, TeamName, Time, Traffic, now,
@@ -264,13 +264,16 @@ impl Registry {
         if self.drained.load(Ordering::Relaxed) == 0 { Ok(()) } else { Err("the bastion is stopping".to_owned()) }
     }
 
-    /// Whether sessions may still begin. A journal that cannot be written closes the door: what cannot be audited is
-    /// not done.
+    /// Whether sessions may still begin. A journal that cannot be written closes the door, unless the configuration
+    /// says otherwise: what cannot be audited is not done.
     ///
     /// # Errors
     /// The reason why not.
     pub fn open_for_business(&self) -> Result<(), String> {
         self.not_stopping()?;
+        if self.config().audit.on_failure == OnFailure::Continue {
+            return Ok(());
+        }
         self.journal.healthy().map_err(|e| format!("the audit journal cannot be written ({e})"))
     }
 

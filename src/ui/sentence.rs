@@ -58,6 +58,8 @@ fn what(l: Lang, r: &Record) -> String {
         What::DaemonStart { version } => tr!(l, event.started, version),
         What::DaemonStop { cause } => tr!(l, event.stopped, cause),
         What::AuditRecovered { kept, bytes } => tr!(l, event.recovered, bytes, kept),
+        What::Checkpoint(c) => tr!(l, event.checkpoint, seq = c.upto, key = c.key),
+        What::AuditExpired { file, upto, .. } => tr!(l, event.expired, file, seq = upto),
         What::ConfigReload { changes } if changes.is_empty() => tr!(l, event.reloaded_same).into(),
         What::ConfigReload { changes } => tr!(l, event.reloaded, changes = changes.join("; ")),
         What::ConfigConflict { conflict } => tr!(l, event.conflict, conflict),

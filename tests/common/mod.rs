@@ -9,6 +9,7 @@
 pub mod bastion;
 pub mod ca;
 pub mod culprits;
+pub mod disk;
 pub mod lines;
 pub mod load;
 pub mod meter;

@@ -1,6 +1,7 @@
 //! Ends of the daemon, orderly and not, and what is there afterwards.
 
 use crate::common::bastion::{BINARY, Bastion};
+use crate::common::disk::SmallDisk;
 use crate::common::load::{Download, endless};
 use crate::common::services::{echo, hear, says, visit};
 use crate::common::supervised::{Group, eager};
@@ -180,36 +181,10 @@ fn a_second_daemon_in_the_same_place_is_refused_and_the_first_is_none_the_worse(
     assert!(b.cli(&["status"]).status.success());
 }
 
-/// A small file system for the journal, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k,mode=700", "tmpfs"]).arg(&at).output();
-        mounted.is_ok_and(|o| o.status.success()).then_some(Self(at))
-    }
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        while file.write_all(&[0; 512]).is_ok() {}
-    }
-    fn make_room(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: on a failure the daemon still has files open there.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn on_a_full_disk_nobody_new_comes_in_what_runs_goes_on_and_a_revoke_works() {
     let dir = tempfile::Builder::new().prefix("pr-disk-").tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(dir.path().join("audit")) else {
+    let Some(disk) = SmallDisk::mount(dir.path().join("audit"), "128k") else {
         eprintln!("skipped: a small file system can be mounted by root only");
         return;
     };
@@ -217,7 +192,7 @@ fn on_a_full_disk_nobody_new_comes_in_what_runs_goes_on_and_a_revoke_works() {
         .team("pay", 4)
         .host("pay-01", "pay")
         .host("pay-02", "pay")
-        .set("audit", &format!("dir = {:?}", disk.0))
+        .set("audit", &format!("dir = {:?}", disk.path()))
         .start();
     let (one, two) = (b.port("pay", 0), b.port("pay", 1));
     let mut ssh = b.ssh("pay-01").forward(one, echo()).start().wait_forward();

@@ -16,6 +16,7 @@ mod config;
 mod console;
 mod crash;
 mod detail;
+mod evidence;
 mod harness;
 mod howto;
 mod isolation;

@@ -100,14 +100,27 @@ impl AuditArgs {
 /// Of `audit`, instead of searching.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Prove the journal's chain, or name the first break
+    /// Prove the journal's chain and its signatures, or name the first break
     ///
-    /// With --json: {ok, summary}. Exit code 1 when the chain is broken.
+    /// With --json: {ok, summary}. Exit code 1 when something is broken.
+    ///
+    /// A folder proved with --key holds nothing that was written anew, and proved with --checkpoint it has not been cut
+    /// at its end before that checkpoint either.
     Verify {
         /// Check the journal in this folder, without a daemon
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// The daemon's audit key (its .pub file); several for a journal that outlived a key
+        #[arg(long, value_name = "FILE", requires = "dir")]
+        key: Vec<PathBuf>,
+        /// A checkpoint that was kept on another machine
+        #[arg(long, value_name = "FILE", requires = "dir")]
+        checkpoint: Vec<PathBuf>,
     },
+    /// Sign the journal as it is now, and print the checkpoint to be kept on another machine
+    ///
+    /// With --json: {upto, head, made, key, signature}.
+    Checkpoint,
 }
 
 fn outcome(s: &str) -> Result<Outcome, String> {
@@ -149,13 +162,17 @@ mod tests {
             Some(Command::Verb(Verb::Audit(a))) => a,
             other => panic!("{other:?}"),
         };
-        assert!(matches!(parse(&["--json", "audit", "verify"]).command, Some(AuditCommand::Verify { dir: None })));
+        assert!(matches!(parse(&["--json", "audit", "verify"]).command, Some(AuditCommand::Verify { dir: None, .. })));
         // A script that means the proof must not get a search for the word.
         for words in
             [&["audit", "verify", "--json"][..], &["audit", "--json", "verify"], &["audit", "-n", "5", "verify"]]
         {
             assert!(parse(words).command.is_some(), "{words:?}");
         }
+        assert!(matches!(parse(&["audit", "checkpoint"]).command, Some(AuditCommand::Checkpoint)));
+        let proof = ["audit", "verify", "--dir", "a", "--key", "k.pub", "--key", "old.pub", "--checkpoint", "c"];
+        assert!(matches!(parse(&proof).command, Some(AuditCommand::Verify { key, .. }) if key.len() == 2));
+        assert!(Cli::try_parse_from(["portreeve", "audit", "verify", "--key", "k.pub"]).is_err(), "needs --dir");
         assert!(!parse(&["audit", "verify"]).searches());
         assert!(parse(&["audit", "-n", "5", "verify"]).searches());
         let a = parse(&["audit", "-f", "-n", "5", "--outcome", "refused", "key"]);

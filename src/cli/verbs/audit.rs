@@ -1,4 +1,4 @@
-//! `audit`: search, follow, verify.
+//! `audit`: search, follow, verify, checkpoint.
 
 use super::judge::show_verified;
 use crate::audit::{Actor, AuditQuery, Outcome, Record};
@@ -18,16 +18,31 @@ const SLICE_MS: u32 = 400;
 
 /// `audit …`
 pub(super) async fn audit(client: &Client, out: &mut Out<'_>, args: &AuditArgs) -> Result<Exit, Fail> {
-    if let Some(AuditCommand::Verify { .. }) = args.command {
-        if args.searches() {
-            let why =
-                "verify proves the whole journal: leave the search options away, or search for the word with -- verify";
-            return Err(Fail::Usage(why.to_owned()));
+    if args.command.is_some() && args.searches() {
+        let why = "verify and checkpoint are about the whole journal: leave the search options away, or search for the \
+                   word with -- verify";
+        return Err(Fail::Usage(why.to_owned()));
+    }
+    match args.command {
+        Some(AuditCommand::Verify { .. }) => {
+            return match client.request(Request::AuditVerify).await? {
+                Reply::Verified { ok, summary } => show_verified(out, ok, &summary).await,
+                other => Err(unexpected(&other).into()),
+            };
         }
-        return match client.request(Request::AuditVerify).await? {
-            Reply::Verified { ok, summary } => show_verified(out, ok, &summary).await,
-            other => Err(unexpected(&other).into()),
-        };
+        Some(AuditCommand::Checkpoint) => {
+            let checkpoint = match client.request(Request::Checkpoint).await? {
+                Reply::Checkpoint(c) => c,
+                other => return Err(unexpected(&other).into()),
+            };
+            if out.json {
+                out.json(&checkpoint).await?;
+            } else {
+                out.text(&checkpoint.to_string()).await?;
+            }
+            return Ok(Exit::Done);
+        }
+        None => {}
     }
     if args.follow {
         return follow(client, out, args.query()).await;

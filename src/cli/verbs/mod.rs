@@ -70,7 +70,7 @@ fn machine_only(verb: &Verb) -> Option<String> {
         Verb::Check { config: Some(_) } => {
             Some("--config reads a file of the machine it runs on: run `portreeve check --config` there".to_owned())
         }
-        Verb::Audit(a) if matches!(a.command, Some(AuditCommand::Verify { dir: Some(_) })) => {
+        Verb::Audit(a) if matches!(a.command, Some(AuditCommand::Verify { dir: Some(_), .. })) => {
             Some("--dir reads a folder of the machine it runs on: run `portreeve audit verify --dir` there".to_owned())
         }
         _ => None,
