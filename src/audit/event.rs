@@ -383,6 +383,7 @@ pub const EVENT_CLASSES: &[&str] = &[
     "daemon",
     "audit",
     "config",
+    "refusals",
     "auth",
     "connection",
     "session",
@@ -491,4 +492,22 @@ pub struct Record {
     pub prev: String,
     /// Hash of this line without this field, 64 hex digits (SHA-256).
     pub hash: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classes_are_those_of_the_names() {
+        let names = include_str!("event.rs")
+            .lines()
+            .filter_map(|l| l.trim().strip_prefix("#[serde(rename = \"")?.split_once('.'));
+        let mut named: Vec<&str> = names.map(|(class, _)| class).collect();
+        named.sort_unstable();
+        named.dedup();
+        let mut classes = EVENT_CLASSES.to_vec();
+        classes.sort_unstable();
+        assert_eq!(classes, named);
+    }
 }
