@@ -378,25 +378,6 @@ pub enum What {
     },
 }
 
-/// Classes of events: what stands before the dot of their names.
-pub const EVENT_CLASSES: &[&str] = &[
-    "daemon",
-    "audit",
-    "config",
-    "refusals",
-    "auth",
-    "connection",
-    "session",
-    "request",
-    "forward",
-    "visitor",
-    "health",
-    "lease",
-    "port",
-    "operator",
-    "incident",
-];
-
 /// One event before it has a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -430,52 +411,6 @@ impl Event {
         context.reason = Some(crate::model::clean_line(error));
         Self { what, outcome: Outcome::Failure, actor, context }
     }
-    /// The stable name, e.g. `auth.success`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self.what {
-            What::DaemonStart { .. } => "daemon.start",
-            What::DaemonStop { .. } => "daemon.stop",
-            What::AuditRecovered { .. } => "audit.recovered",
-            What::AuditResumed { .. } => "audit.resumed",
-            What::Checkpoint(_) => "audit.checkpoint",
-            What::AuditExpired { .. } => "audit.expired",
-            What::ConfigReload { .. } => "config.reload",
-            What::RevocationList { .. } => "trust.list",
-            What::ConfigConflict { .. } => "config.conflict",
-            What::AuthSuccess { .. } => "auth.success",
-            What::AuthFailure { .. } => "auth.failure",
-            What::ConnectionRefused {} => "connection.refused",
-            What::RefusalsCounted { .. } => "refusals.counted",
-            What::SessionEnd { .. } => "session.end",
-            What::RequestRefused { .. } => "request.refused",
-            What::ForwardGranted { .. } => "forward.granted",
-            What::ForwardRefused { .. } => "forward.refused",
-            What::ForwardEnd { .. } => "forward.end",
-            What::VisitorOpen {} => "visitor.open",
-            What::VisitorRefused {} => "visitor.refused",
-            What::VisitorSlows { .. } => "visitor.slows",
-            What::VisitorClose { .. } => "visitor.close",
-            What::HealthChange { .. } => "health.change",
-            What::LeaseGranted { .. } => "lease.granted",
-            What::LeaseMoved { .. } => "lease.moved",
-            What::LeaseReleased {} => "lease.released",
-            What::PortReserved { .. } => "port.reserved",
-            What::PortUnreserved {} => "port.unreserved",
-            What::Reconnect { .. } => "operator.reconnect",
-            What::Revoke { .. } => "operator.revoke",
-            What::Revoked { .. } => "operator.revoked",
-            What::Restore { .. } => "operator.restore",
-            What::Mute { .. } => "operator.mute",
-            What::Unmute { .. } => "operator.unmute",
-            What::IncidentOpen { .. } => "incident.open",
-            What::IncidentClose { .. } => "incident.close",
-            What::OperatorRefused { .. } => "operator.refused",
-            What::CutVisitor {} => "operator.cut",
-            What::Disconnect {} => "operator.disconnect",
-            What::Console { .. } => "operator.console",
-        }
-    }
 }
 
 /// One line of the journal. The hash covers every other field in the order written, `prev` included.
@@ -492,22 +427,4 @@ pub struct Record {
     pub prev: String,
     /// Hash of this line without this field, 64 hex digits (SHA-256).
     pub hash: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_classes_are_those_of_the_names() {
-        let names = include_str!("event.rs")
-            .lines()
-            .filter_map(|l| l.trim().strip_prefix("#[serde(rename = \"")?.split_once('.'));
-        let mut named: Vec<&str> = names.map(|(class, _)| class).collect();
-        named.sort_unstable();
-        named.dedup();
-        let mut classes = EVENT_CLASSES.to_vec();
-        classes.sort_unstable();
-        assert_eq!(classes, named);
-    }
 }

@@ -308,6 +308,10 @@ pub(super) fn refresh(state: &State, ask: &mut Ask) {
     }
     let Some(target) = ask.target().cloned() else { return };
     let l = state.lang();
+    // One letter of it, and Tab: nobody means the wrong name by that, and at night every key counts.
+    if let Some(typed) = ask.fields.iter_mut().find(|f| f.label == TYPED) {
+        typed.known = vec![target.value().to_owned()];
+    }
     ask.title = tr!(l, ask.revoke, target = model::target(l, &target));
     ask.facts = match &target {
         BlockTarget::Host(h) => blast(state, |r| r.host() == h),
