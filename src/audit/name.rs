@@ -13,6 +13,7 @@ pub const EVENT_CLASSES: &[&str] = &[
     "session",
     "request",
     "forward",
+    "trust",
     "visitor",
     "health",
     "lease",
