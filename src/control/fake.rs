@@ -156,6 +156,7 @@ pub(crate) fn incident() -> Incident {
         what: "iot-77".to_owned(),
         likely: "keepalive lost, silent".to_owned(),
         evidence: "keepalive timeout: the host went silent; it has not dialled again".to_owned(),
+        seen: None,
         since: at(),
         tunnels: 1,
         hosts: 1,

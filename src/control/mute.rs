@@ -147,6 +147,7 @@ mod tests {
             what: what.to_owned(),
             likely: String::new(),
             evidence: "it is so".to_owned(),
+            seen: None,
             since: at(0),
             tunnels: 1,
             hosts: 1,

@@ -1,6 +1,6 @@
 //! Incidents: what is wrong, grouped by probable cause, as triage shows it.
 
-use super::{HostName, Port, TeamName, Time};
+use super::{Evidence, HostName, Port, TeamName, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -50,6 +50,9 @@ pub struct Incident {
     pub likely: String,
     /// The evidence, one sentence.
     pub evidence: String,
+    /// What that sentence was made of, for who says it in another language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Evidence>,
     /// Since when.
     pub since: Time,
     /// Tunnels concerned.

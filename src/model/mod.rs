@@ -3,6 +3,7 @@
 mod accept;
 mod behind;
 mod certified;
+mod evidence;
 mod files;
 mod forecast;
 mod gate;
@@ -18,6 +19,7 @@ mod view;
 pub use accept::{AcceptTrouble, Episode, Wait, accept_failures};
 pub use behind::{BEHIND, BehindView, Laggard, SpillView};
 pub use certified::{CaSerial, CertMark, Certified};
+pub use evidence::{Evidence, TWO_DAYS};
 pub use files::{FileUse, is_kept, kept as kept_files, set_file_limit};
 pub use forecast::{Forecast, forecast};
 pub use gate::GateView;

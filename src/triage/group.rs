@@ -3,7 +3,7 @@
 use super::facts::{Facts, HostFacts};
 use super::rules::{RESTARTED, Seen};
 use super::table::{Find, Next, RULES, Rule};
-use crate::model::{Blast, HostName, Incident, Mute, NextStep, Port, TeamName, Time, TunnelView};
+use crate::model::{Blast, Evidence, HostName, Incident, Mute, NextStep, Port, TeamName, Time, TunnelView};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Names and ports that an incident lists; it counts them all.
@@ -128,10 +128,18 @@ fn incident(rule: &Rule, key: &str, group: Group) -> Incident {
     let first = group.seen.iter().min_by_key(|s| s.since);
     let same = group.seen.iter().all(|s| Some(&s.evidence) == group.seen.first().map(|s| &s.evidence));
     let several = group.hosts.len() > 1 || group.hosts.is_empty() && group.seen.len() > 1;
-    let evidence = match first {
+    let seen = match first {
         Some(s) if group.seen.len() == 1 || same && (!several || rule.cause == "network-lost") => s.evidence.clone(),
-        Some(s) if !several => format!("{} (and {} more)", s.evidence, group.seen.len() - 1),
-        _ => many(rule.many, &group),
+        Some(s) if !several => Evidence::First { first: Box::new(s.evidence.clone()), more: group.seen.len() - 1 },
+        _ => many(&group),
+    };
+    let evidence = match &seen {
+        Evidence::Many { hosts, ports, names } => rule
+            .many
+            .replace("{hosts}", &count(*hosts, "host"))
+            .replace("{ports}", &count(*ports, "port"))
+            .replace("{names}", &names.join(", ")),
+        one => one.to_string(),
     };
     let what = match first {
         Some(s) if group.seen.iter().all(|x| x.what == s.what) => s.what.clone(),
@@ -149,6 +157,7 @@ fn incident(rule: &Rule, key: &str, group: Group) -> Incident {
         likely: rule.likely.to_owned(),
         muted: None,
         evidence,
+        seen: Some(seen),
         since,
         tunnels: group.ports.len(),
         hosts: group.hosts.len(),
@@ -163,7 +172,8 @@ fn incident(rule: &Rule, key: &str, group: Group) -> Incident {
     }
 }
 
-fn many(template: &str, group: &Group) -> String {
+/// Names of many, and how many they are.
+fn many(group: &Group) -> Evidence {
     let mut names: Vec<String> = group.hosts.iter().take(NAMES).map(ToString::to_string).collect();
     if names.is_empty() {
         names = group.seen.iter().take(NAMES).map(|s| format!("{}: {}", s.what, s.evidence)).collect();
@@ -171,10 +181,7 @@ fn many(template: &str, group: &Group) -> String {
     if group.hosts.len() > NAMES {
         names.push("…".to_owned());
     }
-    template
-        .replace("{hosts}", &count(group.hosts.len(), "host"))
-        .replace("{ports}", &count(group.ports.len(), "port"))
-        .replace("{names}", &names.join(", "))
+    Evidence::Many { hosts: group.hosts.len(), ports: group.ports.len(), names }
 }
 
 fn count(n: usize, what: &str) -> String {

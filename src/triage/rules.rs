@@ -1,7 +1,7 @@
 //! What the rules see: each looks at the facts and says what it has seen in a sentence; it knows nothing of the others.
 
 use super::facts::{Expiring, Facts, HostFacts, KEY_WARNING, is_silence};
-use crate::model::{HostName, LinkLayer, Port, Severity, TeamName, Time, TunnelState, TunnelView};
+use crate::model::{Evidence, HostName, LinkLayer, Port, Severity, TeamName, Time, TunnelState, TunnelView};
 use chrono::TimeDelta;
 
 /// For so long a restart of the bastion explains what is not back.
@@ -16,8 +16,8 @@ pub struct Seen {
     pub what: String,
     /// Since when.
     pub since: Time,
-    /// The evidence, one sentence.
-    pub evidence: String,
+    /// The evidence.
+    pub evidence: Evidence,
     /// How bad, if otherwise than the rule says.
     pub severity: Option<Severity>,
     /// The ports concerned, if otherwise than the host's that are not up.
@@ -33,7 +33,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn new(what: &str, since: Time, evidence: String) -> Self {
+    fn new(what: &str, since: Time, evidence: Evidence) -> Self {
         let (group, what) = (what.to_owned(), what.to_owned());
         Self {
             group,
@@ -79,37 +79,22 @@ impl Reason {
 }
 
 pub(super) fn journal_failed(f: &Facts<'_>) -> Vec<Seen> {
-    let sentence =
-        |why: &str| format!("{why}; new logins and grants are refused, tunnels that stand stay and revoke works");
-    f.audit_failure.map(|(why, since)| Seen::new("the bastion", since, sentence(why))).into_iter().collect()
+    let evidence = |why: &str| Evidence::JournalFailed { why: why.to_owned() };
+    f.audit_failure.map(|(why, since)| Seen::new("the bastion", since, evidence(why))).into_iter().collect()
 }
 
 pub(super) fn overloaded(f: &Facts<'_>) -> Vec<Seen> {
     let Some(o) = f.overload else { return vec![] };
-    let late = match o.late {
-        0 => None,
-        1 => Some(format!("one of its threads ran {:.1} s late", o.worst.as_secs_f64())),
-        n => Some(format!("its threads ran late ×{n}, by up to {:.1} s", o.worst.as_secs_f64())),
-    };
-    let late = late.map(|l| format!("{l}: the machine is short of processor time, or stood still"));
-    let closed = (o.unaccepted > 0)
-        .then(|| format!("connections could not be accepted ×{}: no descriptors or memory left", o.unaccepted));
-    let evidence: Vec<String> = late.into_iter().chain(closed).collect();
-    vec![Seen::new("the bastion", o.since, evidence.join("; "))]
+    let worst_ms = u64::try_from(o.worst.as_millis()).unwrap_or(u64::MAX);
+    let evidence = Evidence::Overloaded { late: o.late, worst_ms, unaccepted: o.unaccepted };
+    vec![Seen::new("the bastion", o.since, evidence)]
 }
 
 pub(super) fn expires(f: &Facts<'_>) -> Vec<Seen> {
     let seen = |x: &Expiring| {
-        let when = x.at.format("%Y-%m-%d %H:%M:%SZ");
-        let left = x.at - f.now;
-        let what = match left {
-            _ if left <= TimeDelta::zero() => {
-                format!("expired at {when}: it signs in no more, a session that stands stays")
-            }
-            _ if left < TimeDelta::days(2) => format!("expires at {when}, in {} hours", left.num_hours()),
-            _ => format!("expires at {when}, in {} days", left.num_days()),
-        };
-        let mut seen = Seen::new(&x.name, x.at - KEY_WARNING, format!("its key {} {what}", x.fingerprint));
+        let left_s = (x.at - f.now).num_seconds();
+        let evidence = Evidence::KeyExpires { key: x.fingerprint.clone(), at: x.at, left_s };
+        let mut seen = Seen::new(&x.name, x.at - KEY_WARNING, evidence);
         seen.ports = Some(vec![]);
         if let Some((host, team)) = &x.host {
             seen.team = Some(team.clone());
@@ -125,21 +110,19 @@ pub(super) fn unknown_key(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
     if h.refusal.is_some_and(|r| r.at > k.at) {
         return None;
     }
-    let from = match h.address() {
-        Some(ip) if ip == k.source => "where it was last".to_owned(),
-        Some(ip) => format!("it was at {ip} last"),
-        None => "it was not seen before".to_owned(),
+    let evidence = Evidence::UnknownKey {
+        count: k.count,
+        source: k.source,
+        was: h.address(),
+        user: k.user.clone(),
+        key: k.fingerprint.clone(),
     };
-    let evidence = format!(
-        "a key that nobody here has is offered ×{} from {} ({from}) as user {}: {}",
-        k.count, k.source, k.user, k.fingerprint
-    );
     Some(Seen::new(h.name.as_str(), h.lost().map_or(k.first, |o| o.at.min(k.first)), evidence))
 }
 
 pub(super) fn refused(_: &Facts<'_>, h: &HostFacts<'_>, reason: Reason) -> Option<Seen> {
     let r = h.refusal.filter(|r| Reason::of(&r.rule) == reason)?;
-    let evidence = format!("refused ×{}: {}", r.count, r.rule);
+    let evidence = Evidence::Refused { count: r.count, rule: r.rule.to_string() };
     let mut seen = Seen::new(h.name.as_str(), r.first, evidence);
     seen.asked = port_of(&r.rule).filter(|_| matches!(reason, Reason::Held | Reason::Policy));
     seen.target = r.rule.split("`portreeve restore ").nth(1).and_then(|t| t.split('`').next()).map(str::to_owned);
@@ -161,26 +144,14 @@ fn port_of(rule: &str) -> Option<Port> {
 
 pub(super) fn network_lost(f: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
     let n = f.networks.get(h.name)?;
-    let took = (n.last - n.first).num_seconds();
-    let evidence = format!(
-        "{} of {} hosts of {} fell silent within {}; no other path to them is known",
-        n.lost,
-        n.known,
-        n.name,
-        if took < 1 { "a second".to_owned() } else { format!("{took} s") }
-    );
+    let seconds = (n.last - n.first).num_seconds();
+    let evidence = Evidence::NetworkLost { lost: n.lost, known: n.known, network: n.name.clone(), seconds };
     Some(Seen::new(&n.name, n.first, evidence))
 }
 
 pub(super) fn restarts(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
     let r = h.restarts?;
-    let evidence = format!(
-        "its session ended ×{} since {}, about every {} s; last: {}",
-        r.count,
-        r.first.format("%H:%M:%SZ"),
-        r.every_s().max(1),
-        r.cause.sentence()
-    );
+    let evidence = Evidence::Restarts { count: r.count, since: r.first, every: r.every_s().max(1), last: r.cause };
     let mut seen = Seen::new(h.name.as_str(), r.first, evidence);
     seen.ports = Some(h.ports());
     Some(seen)
@@ -188,19 +159,15 @@ pub(super) fn restarts(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
 
 pub(super) fn silent(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
     let o = h.lost().filter(|o| is_silence(o.obituary.cause))?;
-    let mut evidence = o.obituary.to_string();
-    if let Some(heard) = o.last_byte_at {
-        evidence.push_str(&format!(", last heard of at {}", heard.format("%H:%M:%SZ")));
-    }
-    if let Some(ms) = o.last_rtt_ms {
-        evidence.push_str(&format!(", its last round trip took {ms:.0} ms"));
-    }
-    Some(Seen::new(h.name.as_str(), o.at, format!("{evidence}; it has not dialled again")))
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // milliseconds of a round trip
+    let rtt_ms = o.last_rtt_ms.map(|ms| ms.round().max(0.0) as u64);
+    let evidence = Evidence::Silent { end: o.obituary.clone(), heard: o.last_byte_at, rtt_ms };
+    Some(Seen::new(h.name.as_str(), o.at, evidence))
 }
 
 pub(super) fn gone(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
     let o = h.lost()?;
-    Some(Seen::new(h.name.as_str(), o.at, format!("{}; it has not dialled again", o.obituary)))
+    Some(Seen::new(h.name.as_str(), o.at, Evidence::Gone { end: o.obituary.clone() }))
 }
 
 pub(super) fn service(h: &HostFacts<'_>, t: &TunnelView, layer: LinkLayer) -> Option<Seen> {
@@ -208,10 +175,12 @@ pub(super) fn service(h: &HostFacts<'_>, t: &TunnelView, layer: LinkLayer) -> Op
     if !failing {
         return None;
     }
-    let error = t.health.last_error.as_deref().unwrap_or("the check fails");
-    let service = t.lease.service.as_deref().map(|s| format!(" ({s})")).unwrap_or_default();
-    let evidence =
-        format!("port {}{service}, {} check: {error}; the host's session is up", t.lease.port, t.health.check);
+    let evidence = Evidence::Service {
+        port: t.lease.port,
+        service: t.lease.service.clone(),
+        check: t.health.check,
+        error: t.health.last_error.clone(),
+    };
     Some(Seen::new(h.name.as_str(), t.state_since, evidence))
 }
 
@@ -224,12 +193,7 @@ pub(super) fn not_requested(f: &Facts<'_>, h: &HostFacts<'_>, t: &TunnelView) ->
     if !missed || t.revoked.is_some() {
         return None;
     }
-    let evidence = format!(
-        "it is connected since {} and did not ask for port {} ({} lease)",
-        session.since.format("%Y-%m-%d %H:%M:%SZ"),
-        t.lease.port,
-        t.lease.kind
-    );
+    let evidence = Evidence::NotRequested { since: session.since, port: t.lease.port, lease: t.lease.kind };
     Some(Seen::new(h.name.as_str(), t.state_since.max(session.since), evidence))
 }
 
@@ -242,13 +206,12 @@ pub(super) fn exhausted(f: &Facts<'_>) -> Vec<Seen> {
         let mine =
             || f.hosts.values().flat_map(|h| &h.rows).filter(|r| t.ranges.iter().any(|x| x.contains(r.lease.port)));
         let ranges: Vec<String> = t.ranges.iter().map(ToString::to_string).collect();
-        let evidence = format!(
-            "all {} ports of {} are leased{}, {} of them not up; the next host that asks for one is refused",
-            t.leased + t.reserved.len(),
-            ranges.join(", "),
-            if t.reserved.is_empty() { "" } else { " or reserved" },
-            mine().filter(|r| !r.state.is_live()).count()
-        );
+        let evidence = Evidence::Exhausted {
+            ports: t.leased + t.reserved.len(),
+            ranges: ranges.join(", "),
+            reserved: !t.reserved.is_empty(),
+            down: mine().filter(|r| !r.state.is_live()).count(),
+        };
         let mut seen = Seen::new(&format!("team {}", t.name), f.started, evidence);
         // The ones that might be given back.
         seen.ports = Some(mine().filter(|r| !r.state.is_live()).map(|r| r.lease.port).collect());
@@ -272,12 +235,7 @@ pub(super) fn restarted(f: &Facts<'_>) -> Vec<Seen> {
         .flat_map(|h| h.rows.iter().copied())
         .filter(|r| r.state == TunnelState::Awaiting)
         .collect();
-    let back = match awaited.len() {
-        0 => "everybody is back".to_owned(),
-        n => format!("{n} of {} tunnels are not back yet", f.total),
-    };
-    let evidence =
-        format!("it started at {}, and cut every session before that; {back}", f.started.format("%H:%M:%SZ"));
+    let evidence = Evidence::Restarted { at: f.started, missing: awaited.len(), total: f.total };
     let mut seen = Seen::new("the bastion", f.started, evidence);
     seen.severity = (!awaited.is_empty()).then_some(Severity::Warning);
     seen.ports = Some(awaited.iter().map(|r| r.lease.port).collect());
@@ -292,8 +250,7 @@ pub(super) fn absent(f: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
         return None;
     }
     let since = f.started.max(h.rows.iter().map(|r| r.state_since).min().unwrap_or(f.started));
-    let evidence = "it has not dialled in since the bastion started".to_owned();
-    let mut seen = Seen::new(h.name.as_str(), since, evidence);
+    let mut seen = Seen::new(h.name.as_str(), since, Evidence::Absent);
     // Spares and newcomers: one line for all.
     seen.group = "all".to_owned();
     Some(seen)

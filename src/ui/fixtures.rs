@@ -281,6 +281,7 @@ pub(crate) fn incidents() -> Vec<Incident> {
             what: what.into(),
             likely: rule.likely.into(),
             evidence: evidence.into(),
+            seen: None,
             since: ago(age),
             tunnels: 1,
             hosts: 1,
@@ -310,9 +311,10 @@ pub(crate) fn incidents() -> Vec<Incident> {
     );
     network.tunnels = 6;
     network.hosts = 4;
+    network.seen = Some(Evidence::NetworkLost { lost: 4, known: 4, network: "203.0.113.0/24".into(), seconds: 12 });
     network.blast.ports = (20101..20107).map(port).collect();
     network.blast.hosts = ["pay-db", "pay-spare", "iot-77"].map(|h| h.parse().unwrap()).to_vec();
-    vec![
+    let mut all = vec![
         one(
             "refused-unknown-key",
             "iot-77",
@@ -342,7 +344,30 @@ pub(crate) fn incidents() -> Vec<Incident> {
             20104,
             "it has not dialled in since the bastion started",
         ),
-    ]
+    ];
+    let seen = [(0, "203.0.113.9", Some(12)), (2, "", None), (3, "", Some(0))];
+    for (n, source, count) in seen {
+        all[n].seen = Some(match count {
+            Some(0) => Evidence::Absent,
+            Some(count) => Evidence::UnknownKey {
+                count,
+                source: source.parse().unwrap(),
+                was: Some(source.parse().unwrap()),
+                user: "iot-77".into(),
+                key: "SHA256:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG".into(),
+            },
+            None => Evidence::Restarts {
+                count: 7,
+                since: "2026-03-04T13:51:11Z".parse().unwrap(),
+                every: 90,
+                last: ObituaryCause::ClientDisconnect,
+            },
+        });
+    }
+    for x in &all {
+        assert_eq!(x.seen.as_ref().map(ToString::to_string).as_ref(), Some(&x.evidence));
+    }
+    all
 }
 
 /// And may act.

@@ -3,7 +3,7 @@
 use super::{Effect, journal, say, tabs};
 use crate::ui::state::{Screen, State, Tone};
 use crate::ui::text;
-use crate::ui::words::tr;
+use crate::ui::words::{evidence, tr};
 
 pub(super) fn copy(state: &mut State, text: Option<String>, out: &mut Vec<Effect>) {
     match text {
@@ -30,7 +30,7 @@ pub(super) fn value(state: &State) -> Option<String> {
         return Some(value);
     }
     match state.screen {
-        Screen::Triage => state.selected_incident().map(|i| i.evidence.clone()),
+        Screen::Triage => state.selected_incident().map(|i| evidence::said(state.lang(), i).into_owned()),
         Screen::Tunnels | Screen::Health | Screen::Ports => {
             let port = state.selected_port()?;
             let bound = state.row(port).and_then(|r| r.view.listen.first());

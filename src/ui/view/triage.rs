@@ -92,7 +92,7 @@ fn pane(c: &mut Canvas<'_>, area: Rect, x: &Incident) {
         let said = tr!(c.lang(), triage.muted, until = c.time(m.until), by = m.by, reason = m.reason);
         lines.extend(text::wrap(&said, width).into_iter().map(|l| vec![(l, c.pal.warn)]));
     }
-    lines.extend(text::wrap(&c.here(&x.evidence), width).into_iter().map(|l| vec![(l, style)]));
+    lines.extend(text::wrap(&c.here(&words::evidence::said(c.lang(), x)), width).into_iter().map(|l| vec![(l, style)]));
     let room = usize::from(inner.height);
     let steps = steps(c, x, width, room);
     // With little room the evidence is what counts.

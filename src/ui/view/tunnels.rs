@@ -4,6 +4,7 @@ use super::canvas::{Canvas, Span};
 use super::detail;
 use super::table::{self, Column, Rows, col, num};
 use crate::ui::state::Plan;
+use crate::ui::state::live::Row;
 use crate::ui::text;
 use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
@@ -37,7 +38,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     let list = Rect { height: list.height.saturating_sub(below), ..list };
     if below > 0
         && let Some(row) = c.state.tunnels.selected.and_then(|p| c.state.row(p))
-        && let Some(w) = row.view.warning.as_ref().or_else(|| c.state.live.restarts(row.host()).map(|i| &i.evidence))
+        && let Some(w) = warning(c, row)
     {
         let said = text::cut(&c.here(&format!(" ! {}: {w}", row.port())), usize::from(area.width));
         let warn = c.pal.warn;
@@ -68,6 +69,16 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     if let Some(side) = side {
         detail::draw(c, side, c.state.tunnels.selected, c.state.detail);
     }
+}
+
+/// What is wrong with a tunnel, or with its host.
+fn warning(c: &Canvas<'_>, row: &Row) -> Option<String> {
+    let l = c.lang();
+    let own = row.view.warning.as_ref().map(|told| match words::behind::said(l, &row.view.behind, row.host()) {
+        Some(said) if row.view.behind.sentence(row.host()).as_ref() == Some(told) => said,
+        _ => told.clone(),
+    });
+    own.or_else(|| c.state.live.restarts(row.host()).map(|i| words::evidence::said(l, i).into_owned()))
 }
 
 /// Marks stand where the cursor stands, and how many there are at the right of the titles.

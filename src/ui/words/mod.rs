@@ -6,6 +6,7 @@
 pub(crate) mod action;
 pub(crate) mod behind;
 pub(crate) mod cause;
+pub(crate) mod evidence;
 mod lang;
 pub(crate) mod model;
 pub(crate) mod obituary;

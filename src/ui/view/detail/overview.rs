@@ -46,7 +46,7 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     }
     let behind = words::behind::said(l, &v.behind, row.host());
     if let Some(i) = c.state.live.restarts(row.host()) {
-        fact(c, &mut out, width, tr!(l, detail.restarts), &i.evidence, c.pal.warn);
+        fact(c, &mut out, width, tr!(l, detail.restarts), &words::evidence::said(l, i), c.pal.warn);
     }
     slow(c, row, width, behind, &mut out);
     if v.behind.visitors > 0 {
