@@ -3,6 +3,7 @@
 use super::filter::Fields;
 use super::nav::Step;
 use crate::model::Incident;
+use crate::ui::words::{Lang, cause, evidence, model};
 
 /// Which incident is selected and which is the first shown.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +67,12 @@ impl Fields for Incident {
     }
     fn words(&self) -> String {
         let hosts: Vec<String> = self.blast.hosts.iter().map(ToString::to_string).collect();
-        format!("{} {} {} {} {} {}", self.severity, self.cause, self.what, self.likely, self.evidence, hosts.join(" "))
+        let told = format!("{} {} {} {} {}", self.severity, self.cause, self.what, self.likely, self.evidence);
+        // Whoever reads it in another language looks for it in that.
+        let others = Lang::ALL.into_iter().filter(|l| *l != Lang::En);
+        let other =
+            |l| format!("{} {} {}", model::severity(l, self.severity), cause::likely(l, self), evidence::said(l, self));
+        format!("{told} {} {}", hosts.join(" "), others.map(other).collect::<Vec<_>>().join(" "))
     }
 }
 

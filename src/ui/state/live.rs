@@ -7,6 +7,7 @@ use crate::model::{
     DaemonView, Forecast, HostName, Incident, LeaseKind, Port, ReservationView, Seq, SessionId, SessionView,
     StateCounts, TeamName, TeamView, Time, TunnelState, TunnelView, forecast,
 };
+use crate::ui::words::{Lang, model};
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -80,8 +81,9 @@ impl Row {
             let (warning, reason) = (v.warning.as_deref().unwrap_or(""), v.lease.reason.as_deref().unwrap_or(""));
             let error = v.health.last_error.as_deref().unwrap_or("");
             let (port, host, team) = (self.port(), self.host(), self.team());
-            let words =
-                format!("{port} {host} {team} {} {} {source} {warning} {reason} {error}", self.service(), v.state);
+            // Whoever reads the state in another language looks for it in that.
+            let states = Lang::ALL.map(|l| model::state(l, v.state)).join(" ");
+            let words = format!("{port} {host} {team} {} {states} {source} {warning} {reason} {error}", self.service());
             words.to_lowercase().into()
         })
     }

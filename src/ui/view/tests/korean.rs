@@ -67,6 +67,16 @@ fn detail_with_slow_visitors_80x24() {
 }
 
 #[test]
+fn what_is_read_in_korean_is_found_in_korean() {
+    let mut s = korean(console((80, 24)));
+    keys(&mut s, "/끊김\r");
+    assert_eq!(s.tunnel_rows, [port(20201)]);
+    let mut s = korean(home((80, 24), incidents()));
+    keys(&mut s, "/경로\r");
+    assert_eq!(s.incident_rows, [1]);
+}
+
+#[test]
 fn ports_80x24() {
     let mut s = korean(console((80, 24)));
     keys(&mut s, "3");
