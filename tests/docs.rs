@@ -192,6 +192,16 @@ fn the_settings_of_the_console_are_those_of_its_table() {
 }
 
 #[test]
+fn the_table_of_ocsf_is_the_one_that_is_sent() {
+    let mut want = "| event | class | activity |\n|---|---|---|\n".to_owned();
+    for o in portreeve::audit::OCSF {
+        writeln!(want, "| `{}` | {} {} | {} {} |", o.event, o.class, o.class_name, o.activity, o.activity_name)
+            .unwrap();
+    }
+    part("docs/audit.md", "ocsf", want.trim_end());
+}
+
+#[test]
 fn the_causes_of_triage_are_those_of_its_table() {
     let mut want = "| cause | | | what to do first |\n|---|---|---|---|\n".to_owned();
     for r in portreeve::triage::RULES {

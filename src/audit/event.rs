@@ -127,6 +127,18 @@ pub enum What {
         /// Its size.
         bytes: u64,
     },
+    /// The journal can no longer be sent on to a receiver, or can again.
+    #[serde(rename = "audit.shipping")]
+    AuditShipping {
+        /// Its name in the configuration.
+        name: String,
+        /// Where.
+        to: String,
+        /// Whether it can.
+        up: bool,
+        /// Records it has not got.
+        behind: u64,
+    },
     /// The configuration was read anew (or could not be: outcome `failure`).
     #[serde(rename = "config.reload")]
     ConfigReload {

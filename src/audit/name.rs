@@ -33,6 +33,7 @@ impl Event {
             What::AuditResumed { .. } => "audit.resumed",
             What::Checkpoint(_) => "audit.checkpoint",
             What::AuditExpired { .. } => "audit.expired",
+            What::AuditShipping { .. } => "audit.shipping",
             What::ConfigReload { .. } => "config.reload",
             What::RevocationList { .. } => "trust.list",
             What::ConfigConflict { .. } => "config.conflict",

@@ -25,6 +25,7 @@ pub(super) fn audit<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &
             days: t.item("keep_days").and_then(|i| i.number(1, KEEP_DAYS_MAX)),
             bytes: t.item("keep_size").and_then(|i| i.parsed("write a size, such as \"50GiB\"", values::size)),
         },
+        ships: Vec::new(),
         on_failure: t
             .item("on_failure")
             .and_then(|i| i.word(&[("refuse", OnFailure::Refuse), ("continue", OnFailure::Continue)]))

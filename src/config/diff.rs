@@ -376,6 +376,10 @@ pub(super) fn bytes(n: u64) -> String {
     unit.map_or_else(|| format!("{n}B"), |(shift, unit)| format!("{}{unit}", n >> shift))
 }
 
+fn ship(s: &crate::audit::Shipping) -> String {
+    format!("{} to {} as {}", s.name, s.to, if s.ocsf { "ocsf" } else { "journal" })
+}
+
 fn sync(s: &crate::audit::Sync) -> String {
     let classes = s.classes.iter().map(|(class, wait)| format!(", {class} {}", time(*wait)));
     std::iter::once(time(s.all)).chain(classes).collect()
@@ -392,7 +396,7 @@ fn settings(c: &Config) -> Settings {
         ssh,
         sources,
         control: _,
-        audit: AuditConfig { on_failure, dir: _, key: _, checkpoint: _, sync: _, keep: _ },
+        audit: AuditConfig { on_failure, dir: _, key: _, checkpoint: _, sync: _, keep: _, ships: _ },
         log: _,
         relay,
         limits,
@@ -461,6 +465,7 @@ fn restart_settings(c: &Config) -> Settings {
         ("audit.key", c.audit.key.display().to_string()),
         ("audit.checkpoint", time(c.audit.checkpoint)),
         ("audit.sync", sync(&c.audit.sync)),
+        ("shipping", list(&c.audit.ships.iter().map(ship).collect::<Vec<_>>())),
         ("audit.keep_days", c.audit.keep.days.map_or_else(|| "all".to_owned(), |d| d.to_string())),
         ("audit.keep_size", c.audit.keep.bytes.map_or_else(|| "all".to_owned(), bytes)),
         ("log.dir", c.log.dir.as_ref().map_or_else(|| "standard error".to_owned(), |d| d.display().to_string())),

@@ -225,6 +225,12 @@ pub const OPERATOR: SectionKeys = SectionKeys {
 /// `[trust]`.
 pub const TRUST: SectionKeys = SectionKeys { title: "trust", keys: &[words("revoked_keys", "none")] };
 
+/// `[shipping.NAME]`.
+pub const SHIPPING: SectionKeys = SectionKeys {
+    title: "shipping.NAME",
+    keys: &[required("to"), value("format", "\"journal\""), words("ca", "none")],
+};
+
 /// `[authorities.NAME]`.
 pub const AUTHORITY: SectionKeys = SectionKeys {
     title: "authorities.NAME",
@@ -244,6 +250,7 @@ pub const SECTIONS: &[SectionKeys] = &[
     HEALTH,
     TRUST,
     AUTHORITY,
+    SHIPPING,
     TEAM,
     TEAM_LIMITS,
     HOST,
@@ -264,6 +271,7 @@ pub const TOP: &[&str] = &[
     "health",
     "trust",
     "authorities",
+    "shipping",
     "teams",
     "hosts",
     "operators",

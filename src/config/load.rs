@@ -4,7 +4,7 @@ use super::people;
 use super::problem::{Complaint, ConfigError, Report};
 use super::reader;
 use super::rules::People;
-use super::schema::{Config, Host, Operator};
+use super::schema::{AuditConfig, Config, Host, Operator};
 use super::sections;
 use super::trust;
 use crate::model::{HostName, OperatorName};
@@ -65,6 +65,8 @@ impl Config {
             let sources = super::sources::read(&report, section("sources").as_ref());
             let control = sections::control(&report, section("control").as_ref(), &base, &state_dir);
             let audit = super::audit::audit(&report, section("audit").as_ref(), &base, &state_dir);
+            let ships = super::shipping::shipping(section("shipping").as_ref(), &base);
+            let audit = AuditConfig { ships, ..audit };
             let log = sections::log(&report, section("log").as_ref(), &base);
             let relay = sections::relay(&report, section("relay").as_ref());
             let limits = super::limits::read(&report, section("limits").as_ref(), relay.max_visitors);

@@ -23,6 +23,7 @@ pub mod scaffold;
 mod schema;
 mod sections;
 pub mod shell;
+mod shipping;
 mod sources;
 mod trust;
 mod values;

@@ -148,6 +148,8 @@ pub struct AuditConfig {
     pub sync: crate::audit::Sync,
     /// `keep_days`, `keep_size`: how much of the journal stays; by default all.
     pub keep: crate::audit::Keep,
+    /// `[shipping.NAME]`: where it is sent on to.
+    pub ships: Vec<crate::audit::Shipping>,
     /// `on_failure`: what holds while the journal cannot be written.
     pub on_failure: OnFailure,
 }

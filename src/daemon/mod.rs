@@ -13,7 +13,7 @@ pub use log::LogError;
 pub use program::hooks;
 pub use signals::Stop;
 
-use crate::audit::{Actor, AuditError, Context, Event, Journal, Settings, What};
+use crate::audit::{Actor, AuditError, Context, Event, Journal, Settings, Ship, Shipping, What};
 use crate::config::Config;
 use crate::config::host_keys::{self, KeyKind};
 use crate::control::desk::{Desk, Facts};
@@ -116,6 +116,8 @@ pub struct Daemon {
     runtime: Runtime,
     ready: Ready,
     stop: Stop,
+    /// Those to whom the journal is sent on.
+    ships: Vec<Ship>,
     _log: Option<log::Guard>,
 }
 
@@ -147,6 +149,7 @@ impl Daemon {
 
         // From here on hosts can sign in: the journal begins before them, and signals are minded.
         started(&registry);
+        let ships = send_on(&registry, &config)?;
         registry.look_at_lists(None);
         let signals = {
             let _context = runtime.enter();
@@ -192,7 +195,7 @@ impl Daemon {
             pid: std::process::id(),
         };
         signals::notify_ready();
-        Ok(Self { registry, server, store, runtime, ready, stop, _log: log })
+        Ok(Self { registry, server, store, runtime, ready, stop, ships, _log: log })
     }
 
     /// What to tell those who wait for it.
@@ -234,6 +237,13 @@ impl Daemon {
         if let Err(e) = self.registry.journal.commit_blocking(last) {
             tracing::error!(error = %e, "the journal's last line could not be written");
         }
+        if !self.ships.is_empty() {
+            // So that what they have ends with a signature too.
+            let _ = self.runtime.block_on(self.registry.journal.checkpoint());
+        }
+        for ship in self.ships {
+            ship.stop();
+        }
         if let Err(e) = self.registry.journal.close() {
             tracing::error!(error = %e, "the journal could not be closed in order");
         }
@@ -254,6 +264,13 @@ fn open_journal(config: &Config) -> Result<Journal, StartError> {
         ..Settings::default()
     };
     Ok(Journal::open_with(&config.audit.dir, settings)?)
+}
+
+/// The journal to those who are to have it too.
+fn send_on(registry: &Registry, config: &Config) -> Result<Vec<Ship>, StartError> {
+    let start =
+        |s: &Shipping| Ship::start(&registry.journal, s.clone(), &config.state_dir).map_err(StartError::Runtime);
+    config.audit.ships.iter().map(start).collect()
 }
 
 fn bind_control(config: &Config) -> Result<UnixServer, StartError> {

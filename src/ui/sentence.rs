@@ -60,6 +60,8 @@ fn what(l: Lang, r: &Record) -> String {
         What::AuditRecovered { kept, bytes } => tr!(l, event.recovered, bytes, kept),
         What::Checkpoint(c) => tr!(l, event.checkpoint, seq = c.upto, key = c.key),
         What::AuditExpired { file, upto, .. } => tr!(l, event.expired, file, seq = upto),
+        What::AuditShipping { name, up: true, behind, .. } => tr!(l, event.ships, name, n = *behind),
+        What::AuditShipping { name, to, .. } => tr!(l, event.ships_not, name, to),
         What::ConfigReload { changes } if changes.is_empty() => tr!(l, event.reloaded_same).into(),
         What::ConfigReload { changes } => tr!(l, event.reloaded, changes = changes.join("; ")),
         What::ConfigConflict { conflict } => tr!(l, event.conflict, conflict),

@@ -32,6 +32,7 @@ mod refusals;
 mod revocation;
 mod screens;
 mod semantics;
+mod shipping;
 mod slow;
 mod transfer;
 mod triage;

@@ -1,7 +1,7 @@
 //! `audit`: search, follow, verify, checkpoint.
 
 use super::judge::show_verified;
-use crate::audit::{Actor, AuditQuery, Outcome, Record};
+use crate::audit::{Actor, AuditQuery, Outcome, Record, ocsf};
 use crate::cli::args::{AuditArgs, AuditCommand, DEFAULT_LIMIT};
 use crate::cli::exit::Exit;
 use crate::cli::human::moment;
@@ -45,11 +45,11 @@ pub(super) async fn audit(client: &Client, out: &mut Out<'_>, args: &AuditArgs) 
         None => {}
     }
     if args.follow {
-        return follow(client, out, args.query()).await;
+        return follow(client, out, args.query(), args.ocsf).await;
     }
     let (records, more) = search(client, out, args.query()).await?;
     for r in &records {
-        line(out, r).await?;
+        line(out, r, args.ocsf).await?;
     }
     if more && !out.json {
         let first = records.first().map(|r| format!("; page back with --before {}", r.seq)).unwrap_or_default();
@@ -91,7 +91,7 @@ async fn search(client: &Client, out: &mut Out<'_>, mut query: AuditQuery) -> Re
 
 /// Shows what matches already, then what comes, each record once and in order. Ends when nobody reads or the
 /// daemon goes.
-async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery) -> Result<Exit, Fail> {
+async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery, as_ocsf: bool) -> Result<Exit, Fail> {
     // Subscribed before the search, so that nothing falls between the two.
     let mut pushes = client.subscribe(None).await?;
     let mut last = match pushes.recv().await {
@@ -100,7 +100,7 @@ async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery) -> Result
     };
     let mut waiting = Vec::new();
     let (records, _) = meanwhile(search(client, out, query.clone()), &mut pushes, &mut waiting).await?;
-    show(out, &query, &records, &mut last, true).await?;
+    show(out, &query, &records, &mut last, true, as_ocsf).await?;
     loop {
         let push = if waiting.is_empty() { pushes.recv().await } else { Some(waiting.remove(0)) };
         let (events, missed) = match push {
@@ -113,9 +113,9 @@ async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery) -> Result
             // Too many at once to be pushed; the journal has them all.
             let query = AuditQuery { after: Some(last), limit: Some(100_000), ..query.clone() };
             let (records, _) = meanwhile(search(client, out, query.clone()), &mut pushes, &mut waiting).await?;
-            show(out, &query, &records, &mut last, false).await?;
+            show(out, &query, &records, &mut last, false, as_ocsf).await?;
         }
-        show(out, &query, &events, &mut last, false).await?;
+        show(out, &query, &events, &mut last, false, as_ocsf).await?;
     }
 }
 
@@ -146,17 +146,24 @@ async fn show(
     records: &[Record],
     last: &mut Seq,
     all: bool,
+    as_ocsf: bool,
 ) -> Result<(), Fail> {
     for r in records {
         if all || (r.seq > *last && query.matches(r)) {
-            line(out, r).await?;
+            line(out, r, as_ocsf).await?;
         }
         *last = r.seq.max(*last);
     }
     Ok(())
 }
 
-async fn line(out: &mut Out<'_>, r: &Record) -> Result<(), Fail> {
+async fn line(out: &mut Out<'_>, r: &Record, as_ocsf: bool) -> Result<(), Fail> {
+    if as_ocsf {
+        return match ocsf(r) {
+            Some(event) => out.json(&event).await,
+            None => Ok(()),
+        };
+    }
     if out.json {
         return out.json(r).await;
     }
