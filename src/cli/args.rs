@@ -348,6 +348,34 @@ pub enum Verb {
         #[arg(long, value_name = "FORM", default_value = "ssh", value_parser = format)]
         format: Format,
     },
+    /// A lease for a host, where it has none, and the script that brings its tunnels up
+    ///
+    /// The script is for a POSIX shell, to be run as root on the host: it makes a key where there is none, writes the
+    /// bastion's keys, the ssh_config and the unit, and starts it once the bastion knows the key. Run it again after that.
+    /// Needs the role operator where a port is to be given. With --json: as howto, and {assigned, script}.
+    Enroll {
+        /// A host of the configuration
+        host: HostName,
+        /// The port on the bastion; the next free one where it has none
+        port: Option<Port>,
+        /// The service's name, such as ssh: decides how it is checked and where it is on the host
+        #[arg(long)]
+        service: Option<String>,
+        /// Why, for the audit
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Whose keys there are, and when each was last used
+    ///
+    /// Those that stand in the configuration; keys in certificates come and go by themselves. With --json: an array of
+    /// {fingerprint, since, last, source, uses, algorithm, comment, host, operator, team, expires, from, sessions, refused}.
+    Keys {
+        /// Only this host's or operator's
+        name: Option<String>,
+        /// Only those that nobody has signed in by for so long: 30days
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        unused: Option<Duration>,
+    },
     /// Where configuration and ledger disagree
     ///
     /// With --json: an array of findings. Exit code 1 when there are any.

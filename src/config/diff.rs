@@ -406,6 +406,7 @@ fn settings(c: &Config) -> Settings {
     let super::SshConfig {
         listen: _,
         host_keys: _,
+        host_certificates,
         ciphers,
         keepalive_interval,
         keepalive_count,
@@ -424,6 +425,7 @@ fn settings(c: &Config) -> Settings {
     let mut all = vec![
         ("bastion.name", name.clone()),
         ("bastion.address", address.as_ref().map_or_else(|| "where it listens".to_owned(), ToString::to_string)),
+        ("ssh.host_certificates", list(&host_certificates.iter().map(|p| p.display().to_string()).collect::<Vec<_>>())),
         ("ssh.ciphers", ciphers.as_ref().map_or_else(|| "what suits the processor".to_owned(), |c| list(c))),
         ("ssh.keepalive_interval", time(*keepalive_interval)),
         ("ssh.keepalive_count", keepalive_count.to_string()),

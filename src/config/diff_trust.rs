@@ -40,6 +40,9 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
         let shown = |s: String| if s.is_empty() { "none".to_owned() } else { s };
         out.push(format!("trust.revoked_keys: {} → {}", shown(lists(old)), shown(lists(new))));
     }
+    if a.fido != b.fido {
+        out.push(format!("trust.fido: {} → {}", a.fido.word(), b.fido.word()));
+    }
     let mut keys: Vec<_> = new.keys.iter().filter(|(k, _)| old.keys.contains_key(*k)).collect();
     keys.sort_by_key(|(k, _)| *k);
     for (key, whose) in keys {

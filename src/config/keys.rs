@@ -64,6 +64,7 @@ pub const SSH: SectionKeys = SectionKeys {
     keys: &[
         value("listen", "[\"127.0.0.1:2222\"]"),
         value("host_keys", "[\"ssh_host_ed25519_key\", \"ssh_host_rsa_key\"]"),
+        words("host_certificates", "none"),
         words("ciphers", "what suits the processor"),
         value("keepalive_interval", "\"15s\""),
         value("keepalive_count", "3"),
@@ -223,7 +224,8 @@ pub const OPERATOR: SectionKeys = SectionKeys {
 };
 
 /// `[trust]`.
-pub const TRUST: SectionKeys = SectionKeys { title: "trust", keys: &[words("revoked_keys", "none")] };
+pub const TRUST: SectionKeys =
+    SectionKeys { title: "trust", keys: &[words("revoked_keys", "none"), value("fido", "\"refuse\"")] };
 
 /// `[shipping.NAME]`.
 pub const SHIPPING: SectionKeys = SectionKeys {

@@ -41,7 +41,7 @@ pub use schema::{
     RelayConfig, Service, SshConfig, Team,
 };
 pub use sources::{Overflow, Penalties, SourcesConfig, Startups};
-pub use trust::{Authority, Trust};
+pub use trust::{Authority, Fido, Trust};
 
 #[cfg(test)]
 mod tests;

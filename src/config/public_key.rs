@@ -45,12 +45,6 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
     if algorithm == "ssh-dss" {
         return Err(Complaint::new("DSA keys are broken and OpenSSH dropped them", MAKE_ONE));
     }
-    if algorithm.starts_with("sk-") {
-        return Err(Complaint::new(
-            "keys of FIDO tokens are refused for now: the SSH library does not show whether the token was touched",
-            MAKE_ONE,
-        ));
-    }
     let Some(body) = words.get(1) else {
         return Err(Complaint::new(format!("nothing follows {algorithm:?}"), WANTED));
     };
@@ -62,7 +56,8 @@ pub(super) fn read(line: &str) -> Result<HostKey, Complaint> {
         )
     })?;
     match key.algorithm() {
-        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => {}
+        // Those of tokens are for [trust] to judge.
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {}
         Algorithm::Rsa { .. } => {
             let bits = key.key_data().rsa().map_or(0, ssh_key::public::RsaPublicKey::key_size);
             if bits < RSA_MIN_BITS {

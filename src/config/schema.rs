@@ -102,6 +102,8 @@ pub struct SshConfig {
     pub listen: Vec<SocketAddr>,
     /// `host_keys`: private key files (OpenSSH format), ed25519 and rsa.
     pub host_keys: Vec<PathBuf>,
+    /// `host_certificates`: certificates of those keys (`ssh-keygen -h`), read again on reload.
+    pub host_certificates: Vec<PathBuf>,
     /// `ciphers`: those offered, none other; the server's own choice when absent.
     pub ciphers: Option<Vec<Cipher>>,
     /// `keepalive_interval`, default 15 s: silence after which the host is asked for a sign of life.

@@ -77,6 +77,7 @@ pub(super) fn ssh<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Pa
     SshConfig {
         listen: listen(report, &t),
         host_keys: host_keys.unwrap_or_else(|| vec![base.join("ssh_host_ed25519_key"), base.join("ssh_host_rsa_key")]),
+        host_certificates: t.paths("host_certificates", base).unwrap_or_default(),
         ciphers: ciphers(report, &t),
         keepalive_interval,
         keepalive_count: t.count("keepalive_count", 100, 3),

@@ -29,6 +29,30 @@ pub struct Trust {
     pub teams: HashMap<String, TeamName>,
     /// `revoked_keys`: revocation lists.
     pub revoked_keys: Vec<PathBuf>,
+    /// `fido`: what becomes of keys that live in tokens.
+    pub fido: Fido,
+}
+
+/// Keys of FIDO tokens (`sk-ssh-ed25519`, `sk-ecdsa`). The SSH library checks their signatures and does not show whether
+/// the token was touched, nor whether it knew its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fido {
+    /// They sign nobody in: they would promise somebody's presence, and not deliver it.
+    #[default]
+    Refuse,
+    /// They are as good as any other key, and no better.
+    AcceptUnverified,
+}
+
+impl Fido {
+    /// As in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::AcceptUnverified => "accept-unverified",
+        }
+    }
 }
 
 /// `[authorities.NAME]`: a certificate authority.
@@ -63,7 +87,9 @@ enum Vouch {
 /// `[trust]`.
 pub(super) fn trust<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &Path) -> Trust {
     let t = Table::new(report, "trust", item.map_or(0..0, |i| i.at.clone()), item, &keys::TRUST);
-    Trust { revoked_keys: t.paths("revoked_keys", base).unwrap_or_default(), ..Trust::default() }
+    let words = [Fido::Refuse, Fido::AcceptUnverified].map(|f| (f.word(), f));
+    let fido = t.item("fido").and_then(|i| i.word(&words)).unwrap_or_default();
+    Trust { revoked_keys: t.paths("revoked_keys", base).unwrap_or_default(), fido, ..Trust::default() }
 }
 
 pub(super) fn authorities(item: Option<&Item<'_>>) -> Vec<(AuthorityName, AuthorityEntry)> {
@@ -82,6 +108,13 @@ pub(super) fn authorities(item: Option<&Item<'_>>) -> Vec<(AuthorityName, Author
                 &k.at,
                 format!("[{}]: a CA's key has no options", t.label),
                 "limits are in the certificates it signs; take it out of the file when it is to be trusted no more",
+            );
+        }
+        for k in keys.iter().filter(|k| is_token(&k.value)) {
+            t.report.add(
+                &k.at,
+                format!("[{}]: a key of a FIDO token is not accepted as a CA's", t.label),
+                "use an ed25519 key (ssh-keygen -t ed25519), well kept",
             );
         }
         let remedy = "say what it may vouch for: vouches_for = [\"hosts\"], [\"operators\"] or both";
@@ -150,7 +183,21 @@ impl People {
             trust.authorities.insert(name.clone(), entry.finish());
         }
         self.principals(report, &mut trust);
+        self.tokens(report, trust.fido);
         trust
+    }
+
+    fn tokens(&self, report: &Report<'_>, fido: Fido) {
+        let of_hosts = self.hosts.iter().flat_map(|(_, e)| &e.keys);
+        let of_operators = self.operators.iter().flat_map(|(_, e)| &e.keys);
+        let tokens = of_hosts.chain(of_operators).filter(|k| is_token(&k.value));
+        for k in tokens.filter(|_| fido == Fido::Refuse) {
+            report.add(
+                &k.at,
+                format!("the key {} is a FIDO token's: the SSH library does not show whether it was touched", k.value.fingerprint),
+                "make an ed25519 key (ssh-keygen -t ed25519) and put its .pub line here; or accept it as any other key with fido = \"accept-unverified\" in [trust]",
+            );
+        }
     }
 
     fn principals(&self, report: &Report<'_>, trust: &mut Trust) {
@@ -180,6 +227,10 @@ impl People {
             }
         }
     }
+}
+
+fn is_token(key: &HostKey) -> bool {
+    key.algorithm.starts_with("sk-")
 }
 
 enum Given {

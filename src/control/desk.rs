@@ -196,6 +196,7 @@ impl Desk {
             Request::Explain { who: host, port } => self.explain(&who, &host, port).map(Reply::Explained),
             Request::HowTo { of } => self.howto(&who, &of).map(|h| Reply::HowTo(Box::new(h))),
             Request::Rehearse(action) => Ok(Reply::Explained(self.rehearse(&who, &action))),
+            Request::Keys => Ok(self.keys(&who)),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
             Request::Audit(query) => self.audit(&who, *query).await,
             Request::Search { query, slice_ms } => self.search(&who, *query, slice_ms).await,
@@ -216,6 +217,7 @@ impl Desk {
     fn check(&self, who: &Identity) -> Vec<String> {
         let config = self.registry.config();
         let mut findings = self.conflicts(who);
+        findings.extend(self.unused_keys(who));
         if !unlimited(who) {
             // The file speaks of every team.
             return findings;

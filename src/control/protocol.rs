@@ -9,8 +9,8 @@ mod push;
 use super::howto::HowTo;
 use crate::audit::{AuditQuery, ChainStatus, Checkpoint, Found, Record};
 use crate::model::{
-    BlockTarget, HostName, Incident, LeaseView, Metrics, Port, RevocationView, Role, Seq, SessionId, TeamName, Time,
-    VisitorId, VisitorView,
+    BlockTarget, HostName, Incident, KeyView, LeaseView, Metrics, Port, RevocationView, Role, Seq, SessionId, TeamName,
+    Time, VisitorId, VisitorView,
 };
 pub use push::{Delta, Push, Rows, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,8 @@ pub enum Request {
     },
     /// Would this action be done, and by which rule? Nothing is done, and nothing is written down.
     Rehearse(Action),
+    /// Whose keys there are, and when each was last used.
+    Keys,
     /// Where configuration and ledger disagree.
     Check,
     /// Search the journal.
@@ -263,6 +265,13 @@ pub enum Reply {
     Explained(Explanation),
     /// To `HowTo`.
     HowTo(Box<HowTo>),
+    /// To `Keys`.
+    Keys {
+        /// The daemon's clock.
+        at: Time,
+        /// Those that one may know of, by whose they are.
+        keys: Vec<KeyView>,
+    },
     /// To `Check`.
     Checked {
         /// Disagreements and doubts, a sentence each, with what to do. Empty when all is well.

@@ -228,6 +228,7 @@ impl Daemon {
                 tracing::info!("visitors are still connected after {} s; cutting them", drain.as_secs());
             }
             self.registry.shut_down().await;
+            self.registry.save_key_uses().await;
         });
         self.registry.tell_repeats();
         if let Some(s) = server {

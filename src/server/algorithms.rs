@@ -1,7 +1,7 @@
 //! What is offered: nothing weak, ML-KEM first.
 
-use crate::config::{Cipher, Config, SshConfig};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use crate::config::{Cipher, Config, Fido, SshConfig};
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
 use std::borrow::Cow;
 use std::path::Path;
@@ -103,6 +103,16 @@ fn ciphers(chosen: Option<&[Cipher]>) -> Cow<'static, [cipher::Name]> {
     chosen.map_or(Cow::Borrowed(suitable_ciphers()), |cs| cs.iter().map(name).collect())
 }
 
+/// Those of tokens are accepted where policy does without the touch.
+fn signatures(fido: Fido) -> Cow<'static, [Algorithm]> {
+    match fido {
+        Fido::Refuse => Cow::Borrowed(KEYS),
+        Fido::AcceptUnverified => {
+            KEYS.iter().cloned().chain([Algorithm::SkEd25519, Algorithm::SkEcdsaSha2NistP256]).collect()
+        }
+    }
+}
+
 /// What was agreed on with a client that offered this.
 pub(super) fn agreed(config: &Config, offer: &super::kexinit::Offer) -> Option<String> {
     let kex: Vec<&str> = KEX.iter().map(AsRef::as_ref).collect();
@@ -114,7 +124,11 @@ pub(super) fn agreed(config: &Config, offer: &super::kexinit::Offer) -> Option<S
 
 /// The library's configuration for ours.
 #[must_use]
-pub fn russh_config(config: &Config, keys: Vec<PrivateKey>) -> Arc<russh::server::Config> {
+pub fn russh_config(
+    config: &Config,
+    keys: Vec<PrivateKey>,
+    certificates: Vec<Certificate>,
+) -> Arc<russh::server::Config> {
     let SshConfig { keepalive_interval, keepalive_count, max_auth_attempts, .. } = &config.ssh;
     let limits =
         russh::Limits { rekey_time_limit: NEVER, rekey_read_limit: usize::MAX / 4, rekey_write_limit: usize::MAX / 4 };
@@ -125,10 +139,11 @@ pub fn russh_config(config: &Config, keys: Vec<PrivateKey>) -> Arc<russh::server
         auth_rejection_time: Duration::from_millis(20),
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
+        certificates,
         limits,
         preferred: Preferred {
             kex: Cow::Borrowed(KEX),
-            key: Cow::Borrowed(KEYS),
+            key: signatures(config.trust.fido),
             cipher: ciphers(config.ssh.ciphers.as_deref()),
             mac: Cow::Borrowed(MACS),
             compression: Cow::Borrowed(&[compression::NONE]),

@@ -2,6 +2,7 @@
 //! when they are not good), to what policy asks of it.
 
 use super::login::acceptable;
+use crate::config::Fido;
 use crate::model::{CertMark, Certified, Networks};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, HashAlg};
@@ -20,7 +21,7 @@ pub(super) fn mark(c: &Certificate) -> CertMark {
 ///
 /// # Errors
 /// The rule that makes it worth nothing, whoever signed it.
-pub(super) fn read(c: &Certificate) -> Result<Certified, String> {
+pub(super) fn read(c: &Certificate, fido: Fido) -> Result<Certified, String> {
     let mark = mark(c);
     if c.cert_type() != CertType::User {
         return Err(format!("the {mark} is made out for a server (ssh-keygen -h), not for signing in"));
@@ -28,7 +29,7 @@ pub(super) fn read(c: &Certificate) -> Result<Certified, String> {
     if matches!(c.signature().algorithm(), Algorithm::Rsa { hash: None }) {
         return Err(format!("the {mark} is signed with SHA-1 (ssh-rsa); sign it with ssh-keygen -t rsa-sha2-512"));
     }
-    acceptable(c.public_key()).map_err(|why| format!("the {mark}: {why}"))?;
+    acceptable(c.public_key(), fido).map_err(|why| format!("the {mark}: {why}"))?;
     let mut networks = None;
     let mut command = None;
     for (name, value) in c.critical_options().iter() {

@@ -3,7 +3,7 @@
 use super::certificate;
 use super::client::Client;
 use crate::audit::{Actor, Context, Event, What};
-use crate::config::{Config, Principal, RSA_MIN_BITS};
+use crate::config::{Config, Fido, Principal, RSA_MIN_BITS};
 use crate::model::{clean, now};
 use crate::tunnels::Credential;
 use russh::keys::ssh_key::public::KeyData;
@@ -13,6 +13,10 @@ use sha1::Digest;
 /// A refusal: the rule, and what the audit is told.
 type Refusal = Box<(String, Context)>;
 
+/// The rule against tokens.
+const TOKEN: &str =
+    "keys of FIDO tokens are refused: the SSH library does not show whether the token was touched (trust.fido)";
+
 /// Somebody who has proved what they signed in with.
 pub(super) struct Admitted {
     pub(super) holder: Principal,
@@ -20,8 +24,10 @@ pub(super) struct Admitted {
 }
 
 /// Whether a key is of a kind and length that may sign anybody in.
-pub(super) fn acceptable(key: &KeyData) -> Result<(), String> {
+pub(super) fn acceptable(key: &KeyData, fido: Fido) -> Result<(), String> {
     match key {
+        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) if fido == Fido::AcceptUnverified => Ok(()),
+        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => Err(TOKEN.to_owned()),
         KeyData::Ed25519(_) | KeyData::Ecdsa(_) => Ok(()),
         KeyData::Rsa(rsa) if rsa.key_size() >= RSA_MIN_BITS => Ok(()),
         KeyData::Rsa(rsa) => {
@@ -62,10 +68,10 @@ impl Client {
     pub(super) fn judge(&self, user: &str, key: &PublicKey, algorithm: &Algorithm) -> Result<Admitted, Refusal> {
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         let mut context = Context { fingerprint: Some(fingerprint.clone()), ..Context::default() };
-        if let Err(rule) = no_sha1(algorithm) {
+        let config = self.shared.registry.config();
+        if let Err(rule) = no_sha1(algorithm).and_then(|()| acceptable(key.key_data(), config.trust.fido)) {
             return Err(Box::new((rule, context)));
         }
-        let config = self.shared.registry.config();
         about(&mut context, &config, config.keys.get(&fingerprint));
         let credential = Credential { sha1: sha1(key.key_data()), fingerprint, ..Credential::default() };
         self.admit(&config, user, credential, context)
@@ -77,11 +83,11 @@ impl Client {
         let fingerprint = c.public_key().fingerprint(HashAlg::Sha256).to_string();
         let mark = Some(Box::new(certificate::mark(c)));
         let mut context = Context { fingerprint: Some(fingerprint.clone()), certificate: mark, ..Context::default() };
-        let certified = match certificate::read(c) {
+        let config = self.shared.registry.config();
+        let certified = match certificate::read(c, config.trust.fido) {
             Ok(certified) => certified,
             Err(rule) => return Err(Box::new((rule, context))),
         };
-        let config = self.shared.registry.config();
         about(&mut context, &config, config.vouched(&certified, &clean(user, 60)).ok().as_ref());
         let credential = Credential {
             fingerprint,

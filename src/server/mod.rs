@@ -10,6 +10,7 @@ mod flight;
 mod forward;
 mod front;
 mod gate;
+mod host_certificate;
 mod kexinit;
 mod login;
 mod owner;
@@ -21,6 +22,7 @@ mod visit;
 pub use algorithms::{HostKeyError, read_host_key, russh_config};
 pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
 pub use gate::Gate;
+pub use host_certificate::HostCertificateError;
 
 use crate::audit::{Actor, Context, Event, RepeatKind, What, Whom};
 use crate::config::Config;
@@ -50,6 +52,9 @@ pub enum ServerError {
     /// A host key cannot be used.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
+    /// A host certificate cannot be used.
+    #[error(transparent)]
+    HostCertificate(#[from] HostCertificateError),
     /// No host key at all.
     #[error("ssh.host_keys names no key; the server needs one")]
     NoHostKey,
@@ -103,8 +108,9 @@ impl Server {
         if keys.is_empty() {
             return Err(ServerError::NoHostKey);
         }
+        let certificates = host_certificate::read_all(&config.ssh.host_certificates, &keys)?;
         let shared = Arc::new(Shared {
-            russh: ArcSwap::new(russh_config(&config, keys.clone())),
+            russh: ArcSwap::new(russh_config(&config, keys.clone(), certificates)),
             registry,
             front,
             keys,
@@ -153,7 +159,13 @@ impl Server {
 
     /// Takes over the settings of a new configuration for connections to come.
     pub fn reconfigure(&self, config: &Config) {
-        self.shared.russh.store(russh_config(config, self.shared.keys.clone()));
+        let shared = &self.shared;
+        let certificates = host_certificate::read_all(&config.ssh.host_certificates, &shared.keys);
+        let certificates = certificates.unwrap_or_else(|error| {
+            tracing::error!(%error, "the host certificates stay as they were");
+            shared.russh.load().certificates.clone()
+        });
+        shared.russh.store(russh_config(config, shared.keys.clone(), certificates));
     }
 
     /// Accepts no more connections.

@@ -9,7 +9,7 @@ mod tests;
 pub use handle::StoreHandle;
 pub use sqlite::SqliteStore;
 
-use crate::model::{BlockTarget, LeaseView, Mute, Port, ReservationView, RevocationView};
+use crate::model::{BlockTarget, KeyUse, LeaseView, Mute, Port, ReservationView, RevocationView};
 use thiserror::Error;
 
 /// What was saved.
@@ -23,6 +23,8 @@ pub struct Saved {
     pub mutes: Vec<Mute>,
     /// Ports that are kept free for a time.
     pub reservations: Vec<ReservationView>,
+    /// When keys were used.
+    pub key_uses: Vec<KeyUse>,
 }
 
 /// One change to what is saved.
@@ -44,6 +46,10 @@ pub enum Change {
     PutReservation(ReservationView),
     /// Forget the reservation of this port.
     DropReservation(Port),
+    /// Write when a key was used; the key is its key.
+    PutKeyUse(KeyUse),
+    /// Forget a key that is no longer in the configuration.
+    DropKeyUse(String),
 }
 
 /// Why something could not be saved or read.

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, `ledger.sqlite`, in the state folder.
 
 use super::{Change, Saved, Store, StoreError};
-use crate::model::{BlockTarget, LeaseKind, LeaseView, Mute, Port, ReservationView, RevocationView, Time};
+use crate::model::{BlockTarget, KeyUse, LeaseKind, LeaseView, Mute, Port, ReservationView, RevocationView, Time};
 use chrono::SecondsFormat;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior, params};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The steps from an empty file to the newest layout. `user_version` tells how many a file has behind it. Never change
 /// one that has been released: add another.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE lease (
         port    INTEGER PRIMARY KEY,
@@ -51,6 +51,15 @@ const MIGRATIONS: [&str; 3] = [
         since  TEXT NOT NULL,
         until  TEXT NOT NULL,
         reason TEXT NOT NULL
+    ) STRICT;
+",
+    "
+    CREATE TABLE key_use (
+        fingerprint TEXT PRIMARY KEY,
+        since       TEXT NOT NULL,
+        last        TEXT,
+        source      TEXT,
+        uses        INTEGER NOT NULL
     ) STRICT;
 ",
 ];
@@ -134,6 +143,7 @@ impl Store for SqliteStore {
             revocations: self.rows("revocation", "kind, value, by, since, reason", read_revocation)?,
             mutes: self.rows("mute", "incident, by, since, until, reason, teams", read_mute)?,
             reservations: self.rows("reservation", "port, team, by, since, until, reason", read_reservation)?,
+            key_uses: self.rows("key_use", "fingerprint, since, last, source, uses", read_key_use)?,
         })
     }
 
@@ -238,9 +248,36 @@ fn apply_one(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
             "INSERT OR REPLACE INTO reservation (port, team, by, since, until, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![r.port.get(), r.team.as_str(), r.by, write_time(r.since), write_time(r.until), r.reason],
         ),
+        Change::PutKeyUse(u) => tx.execute(
+            "INSERT OR REPLACE INTO key_use (fingerprint, since, last, source, uses) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                u.fingerprint,
+                write_time(u.since),
+                u.last.map(write_time),
+                u.source.map(|s| s.to_string()),
+                i64::try_from(u.uses).unwrap_or(i64::MAX)
+            ],
+        ),
+        Change::DropKeyUse(key) => tx.execute("DELETE FROM key_use WHERE fingerprint = ?1", [key]),
         Change::DropReservation(port) => tx.execute("DELETE FROM reservation WHERE port = ?1", [port.get()]),
     }
     .map(drop)
+}
+
+fn read_key_use(row: &Row<'_>) -> Odd<KeyUse> {
+    let fingerprint: String = get(row, "fingerprint")?;
+    let named = |what: String| format!("the use of key {fingerprint:?}: {what}");
+    let read = || -> Odd<KeyUse> {
+        let source: Option<String> = get(row, "source")?;
+        Ok(KeyUse {
+            fingerprint: fingerprint.clone(),
+            since: read_time("since", &get::<String>(row, "since")?)?,
+            last: get::<Option<String>>(row, "last")?.map(|t| read_time("last", &t)).transpose()?,
+            source: source.map(|s| s.parse().map_err(|e| format!("source {s:?}: {e}"))).transpose()?,
+            uses: u64::try_from(get::<i64>(row, "uses")?).unwrap_or_default(),
+        })
+    };
+    read().map_err(named)
 }
 
 fn read_reservation(row: &Row<'_>) -> Odd<ReservationView> {

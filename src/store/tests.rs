@@ -151,8 +151,8 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(SqliteStore::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error}");
-    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 3)"), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 4, .. }), "{error}");
+    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 4)"), "{error}");
     let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
     assert_eq!(version, 99);
 }

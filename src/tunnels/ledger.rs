@@ -455,7 +455,7 @@ impl Ledger {
                 self.reserved.remove(p);
             }
             // The registry's.
-            Change::PutMute(_) | Change::DropMute(_) => {}
+            Change::PutMute(_) | Change::DropMute(_) | Change::PutKeyUse(_) | Change::DropKeyUse(_) => {}
         }
     }
 }

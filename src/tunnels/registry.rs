@@ -11,6 +11,7 @@ use super::relay::RelayLimits;
 use super::spill::SpillBudget;
 use super::strain::Strain;
 use super::trouble::Troubles;
+use super::uses::Uses;
 use crate::audit::{Actor, Event, Journal, Repeats, What};
 use crate::config::{Config, OnFailure, Principal, RevokedKeys};
 use crate::model::{
@@ -65,6 +66,8 @@ pub(super) struct State {
     pub(super) past: BTreeMap<Port, Past>,
     /// What tunnels that ended have carried since the daemon started, by team: sums must not fall when one ends.
     pub(super) ended: BTreeMap<TeamName, Traffic>,
+    /// When keys were used.
+    pub(super) uses: Uses,
     /// What goes wrong with hosts.
     pub(super) troubles: Troubles,
     /// Sessions signed in by certificates that end, by that time.
@@ -144,6 +147,8 @@ impl Registry {
         tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
     ) -> Arc<Self> {
         let limits = Self::limits_of(&config, None);
+        let mut uses = Uses::new(saved.key_uses.clone());
+        uses.keep(&config, now());
         let ran_before = journal.status().seq > Seq::default() || !saved.leases.is_empty();
         Arc::new(Self {
             config: ArcSwap::new(config),
@@ -164,6 +169,7 @@ impl Registry {
                 pending: HashMap::new(),
                 past: BTreeMap::new(),
                 ended: BTreeMap::new(),
+                uses,
                 troubles: Troubles::default(),
                 expiring: BTreeSet::new(),
                 unsaved: HashSet::new(),
@@ -212,6 +218,7 @@ impl Registry {
         {
             let mut state = self.state();
             state.troubles.keep(config);
+            state.uses.keep(config, now());
             state.dirty.all = true;
         }
         self.announce();
@@ -323,6 +330,7 @@ impl Registry {
                 let at = of_host.partition_point(|s| s.id < session.id);
                 of_host.insert(at, Arc::clone(&session));
             }
+            state.uses.used(&session);
             state.sessions.insert(session.id, session);
         }
         self.announce();

@@ -11,13 +11,21 @@ use std::time::Duration;
 /// How often it looks. What is to end ends within a second, the client's farewell included.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// After so many looks, what keys were used is written down.
+const SAVE_EVERY: u64 = 8;
+
 /// Looks for ever.
 pub async fn watch(registry: Arc<Registry>) {
+    let mut looks: u64 = 0;
     let mut every = tokio::time::interval(LOOK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
         registry.end_expired();
+        looks += 1;
+        if looks % SAVE_EVERY == 0 {
+            registry.save_key_uses().await;
+        }
         if !registry.config().trust.revoked_keys.is_empty() {
             let registry = Arc::clone(&registry);
             let look = move || registry.look_at_lists(None);

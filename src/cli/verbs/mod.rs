@@ -2,8 +2,10 @@
 
 mod act;
 mod audit;
+mod enroll;
 mod howto;
 mod judge;
+mod keys;
 mod ports;
 mod show;
 mod triage;
@@ -99,6 +101,11 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         Verb::Audit(args) => audit::audit(client, out, args).await,
         Verb::Explain { who, port } => judge::explain(client, out, who, *port).await,
         Verb::HowTo { of, format } => howto::howto(client, out, of, *format).await,
+        Verb::Enroll { host, port, service, reason } => {
+            let wanted = enroll::Wanted { host, port: *port, service: service.as_ref(), reason: reason.as_ref() };
+            enroll::enroll(client, out, wanted).await
+        }
+        Verb::Keys { name, unused } => keys::keys(client, out, name.as_deref(), *unused).await,
         Verb::Check { .. } => judge::check(client, out).await,
         Verb::Reconnect { .. }
         | Verb::Revoke { .. }

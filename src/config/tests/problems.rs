@@ -264,13 +264,25 @@ fn teams_hosts_and_operators() {
     ]);
 }
 
+const TOKEN: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIO5Ii7KVi6U8TEV+fCgsoDeHx5tnIPQrV2zzCTZVAoYtAAAABHNzaDo= token";
+
+#[test]
+fn keys_of_tokens_are_accepted_where_policy_says_so() {
+    let text = |fido: &str| filled(&format!("[trust]\nfido = \"{fido}\"\n[operators.al]\nkeys = \"{TOKEN}\""));
+    super::good(&text("accept-unverified"));
+    assert!(Config::parse(&text("refuse"), Path::new("p.toml")).is_err());
+    let ca = format!("[authorities.ca]\nkeys = \"{TOKEN}\"\nvouches_for = \"hosts\"");
+    let e = Config::parse(&filled(&ca), Path::new("p.toml")).unwrap_err();
+    assert!(e.to_string().contains("is not accepted as a CA's"), "{e}");
+}
+
 #[test]
 fn keys_that_may_not_sign_in() {
     const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDfmWjnUVtzjgcuuMSnYBSnXhSVbgap2u7V4oKzMInA0aNUiG5dr0EdFYwUFpaf5cAEZGqvEpMqLK/a77XcZaf9XJLYs+PnahbDvjD6JEhxCt6Jd78VRnqCTSHdiGUkzzXmg5SmC12b52v7UPCB1aIp55On6m9B+yTPrAAuyHME8Q== short";
     for (key, what, remedy) in [
         (RSA_1024, "an RSA key of 1024 bits is too short", "ssh-keygen -t ed25519"),
         ("ssh-dss AAAAB3NzaC1kc3M= old", "DSA keys are broken", "ssh-keygen -t ed25519"),
-        ("sk-ssh-ed25519@openssh.com AAAA x", "does not show whether the token was touched", "ssh-keygen -t ed25519"),
+        (TOKEN, "does not show whether it was touched", "ssh-keygen -t ed25519"),
         ("ssh-ed25519-cert-v01@openssh.com AAAA x", "a certificate", ".pub"),
         ("restrict,from=\\\"10.0.0.1\\\" @PAY_DB", "options before a key", "write the key alone"),
         ("from=\\\"10.0.0.0/8, x\\\" @PAY_DB", "\"x\" is neither an address nor a network", "!10.1.9.0/24"),
