@@ -104,7 +104,7 @@ impl Desk {
         let config = self.registry.config();
         let nobody = || Identity { role: Role::Viewer, teams: Some(Vec::new()), ..who.clone() };
         if let Some(uid) = who.uid {
-            return identify(&config, uid).ok().filter(|x| !self.out(&x.name)).unwrap_or_else(nobody);
+            return identify(&config, uid).ok().filter(|_| !self.account_out(uid)).unwrap_or_else(nobody);
         }
         if who.via != "ssh" {
             return who.clone();
@@ -122,11 +122,17 @@ impl Desk {
         name.parse::<OperatorName>().is_ok_and(|n| self.registry.dismissed(&n).is_some())
     }
 
+    /// Whether the operator whose account this is, is blocked. An account that is nobody's may have an operator's name.
+    fn account_out(&self, uid: u32) -> bool {
+        let config = self.registry.config();
+        config.operator_of_uid(uid).is_some_and(|(name, _)| self.registry.dismissed(name).is_some())
+    }
+
     /// Whether this person may have no console any more: revoked, or gone from the configuration.
     fn has_to_leave(&self, who: &Identity) -> bool {
         let config = self.registry.config();
         match who.uid {
-            Some(uid) => identify(&config, uid).is_err() || self.out(&who.name),
+            Some(uid) => identify(&config, uid).is_err() || self.account_out(uid),
             None => false,
         }
     }
@@ -321,8 +327,14 @@ impl Desk {
         }
     }
 
-    /// Operators are closed out by admins only; anybody may close their own sessions.
+    /// Operators are closed out by admins only; anybody may close their own sessions, and nobody may block themselves.
     pub(super) fn not_above(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
+        if let Action::Revoke { target: BlockTarget::Operator(o), .. } = action
+            && o.as_str() == who.name
+        {
+            let message = format!("{o} would be locked out by their own word: another admin can revoke {o}");
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
         let whose = match action {
             Action::Revoke { target: BlockTarget::Key(f), .. } | Action::Restore { target: BlockTarget::Key(f) } => {
                 match self.registry.config().keys.get(f) {

@@ -1,6 +1,7 @@
 //! Operational logs, apart from the audit: to a folder with a file a day, or to standard error.
 
 use crate::config::Config;
+use crate::server::Ear;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -44,6 +45,16 @@ pub(super) struct Guard(#[allow(dead_code)] WorkerGuard);
 pub(super) fn start(config: &Config, quiet: Option<&Path>) -> Result<Option<Guard>, LogError> {
     let filter = check_level(&config.log.level)?;
     log_panics();
+    // Before the subscriber, which would put a logger of its own there; and the level is the subscriber's.
+    let ear = Ear::listen();
+    let start = begin(config, filter, quiet);
+    if ear {
+        Ear::heed_level();
+    }
+    start
+}
+
+fn begin(config: &Config, filter: EnvFilter, quiet: Option<&Path>) -> Result<Option<Guard>, LogError> {
     let dir = config.log.dir.as_deref().or(quiet);
     let Some(dir) = dir else {
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

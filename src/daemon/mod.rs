@@ -285,7 +285,8 @@ async fn serve_control(socket: UnixServer, desk: Arc<Desk>, registry: Arc<Regist
     socket
         .run(desk, move |peer| {
             let who = identify(&registry.config(), peer.uid);
-            let who = who.and_then(|who| match who.name.parse().ok().and_then(|n| registry.dismissed(&n)) {
+            let operator = registry.config().operator_of_uid(peer.uid).map(|(name, _)| name.clone());
+            let who = who.and_then(|who| match operator.and_then(|n| registry.dismissed(&n)) {
                 Some(rule) => Err(rule),
                 None => Ok(who),
             });

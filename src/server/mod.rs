@@ -6,6 +6,7 @@ mod algorithms;
 mod carrier;
 mod certificate;
 mod client;
+mod ear;
 mod flight;
 mod forward;
 mod front;
@@ -20,6 +21,7 @@ mod stream;
 mod visit;
 
 pub use algorithms::{HostKeyError, read_host_key, russh_config};
+pub use ear::Ear;
 pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
 pub use gate::Gate;
 pub use host_certificate::HostCertificateError;

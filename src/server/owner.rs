@@ -103,6 +103,7 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass
         }
     };
     pass.signed_in();
+    record_heard(shared, peer, &ident);
     Some(Signed { running, vital, signed_in })
 }
 
@@ -214,7 +215,17 @@ fn broken(e: &russh::Error) -> Offence {
     }
 }
 
+/// Writes down what the library refused by itself.
+fn record_heard(shared: &Shared, peer: SocketAddr, ident: &Ident) {
+    for rule in ident.take_heard() {
+        let what = What::AuthFailure { method: "publickey".to_owned(), client: ident.software() };
+        let context = Context { source: Some(peer), ..Context::default() };
+        shared.registry.record_sign_in(peer.ip(), Event::refused(Actor::Unknown, what, rule, context));
+    }
+}
+
 fn refused(shared: &Shared, peer: SocketAddr, ident: &Ident, why: &str, fate: Option<&str>) {
+    record_heard(shared, peer, ident);
     let software = ident.software();
     tracing::debug!(%peer, software, why, "connection ended before sign-in");
     let mut reason = if software.is_empty() { why.to_owned() } else { format!("{why} ({software})") };

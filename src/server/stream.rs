@@ -20,7 +20,14 @@ const IDENT_MAX: usize = 255;
 
 /// The client's identification, as far as it has come.
 #[derive(Debug, Default)]
-pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, Mutex<Option<Offer>>, AtomicBool);
+pub(super) struct Ident(OnceLock<String>, Mutex<Option<String>>, Mutex<Option<Offer>>, AtomicBool, Said);
+
+/// What the library said of it, and whether somebody has signed in.
+#[derive(Debug, Default)]
+struct Said {
+    heard: Mutex<Vec<&'static str>>,
+    signed_in: AtomicBool,
+}
 
 impl Ident {
     /// The key that was last offered and would do, were it proved.
@@ -43,8 +50,29 @@ impl Ident {
         self.3.load(Ordering::Relaxed) || self.unproved().is_some()
     }
 
+    /// A rule by which the library refused something by itself.
+    pub(super) fn hear(&self, rule: &'static str) {
+        let mut heard = self.4.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // A client may try the same a few times.
+        if heard.len() < 8 {
+            heard.push(rule);
+        }
+    }
+
+    /// See [`Ident::hear`]. Given once.
+    pub(super) fn take_heard(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.4.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether somebody has signed in.
+    pub(super) fn is_in(&self) -> bool {
+        self.4.signed_in.load(Ordering::Relaxed)
+    }
+
     /// The key is proved, and known elsewhere.
     pub(super) fn proved(&self) {
+        self.4.signed_in.store(true, Ordering::Relaxed);
+        super::ear::reads_no_more();
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -142,6 +170,9 @@ impl AsyncRead for SessionStream {
         if let Poll::Ready(Ok(())) = &result {
             let new = buf.filled().get(before..).unwrap_or_default();
             if !new.is_empty() {
+                if !self.ident.is_in() {
+                    super::ear::reads(&self.ident);
+                }
                 self.vital.received(new.len());
                 self.sniff(new);
             }

@@ -103,7 +103,7 @@ fn commits_are_fsynced_into_a_write_ahead_log() {
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("synchronous"), "2");
     assert_eq!(pragma("busy_timeout"), "5000");
-    assert_eq!(pragma("user_version"), "3");
+    assert_eq!(pragma("user_version"), "4");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn mutes_are_kept_with_their_teams_and_a_ledger_of_the_first_layout_gets_their_t
     let mut store = SqliteStore::open(&path).unwrap();
     store.apply(&[Change::PutLease(lease(20_100))]).unwrap();
     // As the version before left it.
-    store.execute("DROP TABLE mute; DROP TABLE reservation; PRAGMA user_version = 1");
+    store.execute("DROP TABLE mute; DROP TABLE reservation; DROP TABLE key_use; PRAGMA user_version = 1");
     drop(store);
     let mut store = SqliteStore::open(&path).unwrap();
     store.apply(&all.clone().map(Change::PutMute)).unwrap();
@@ -299,4 +299,22 @@ fn reservations_are_there_after_reopening_and_the_port_is_their_key() {
     assert_eq!(load(&path).reservations, [reserved(20100, "bob"), reserved(20101, "alice")]);
     SqliteStore::open(&path).unwrap().apply(&[Change::DropReservation(port(20100))]).unwrap();
     assert_eq!(load(&path).reservations, [reserved(20101, "alice")]);
+}
+
+#[test]
+fn the_use_of_keys_is_kept_and_a_key_that_is_gone_is_forgotten() {
+    let (_dir, path) = ledger();
+    let used = |key: &str, last: Option<i64>| crate::model::KeyUse {
+        fingerprint: key.to_owned(),
+        since: at(1_795_219_190_000),
+        last: last.map(at),
+        source: last.map(|_| "[2001:db8::7]:40000".parse().unwrap()),
+        uses: u64::from(last.is_some()),
+    };
+    let mut store = SqliteStore::open(&path).unwrap();
+    let (a, b) = (used("SHA256:a", Some(1_795_300_000_000)), used("SHA256:b", None));
+    store.apply(&[Change::PutKeyUse(used("SHA256:a", None)), Change::PutKeyUse(b)]).unwrap();
+    store.apply(&[Change::PutKeyUse(a.clone()), Change::DropKeyUse("SHA256:b".to_owned())]).unwrap();
+    drop(store);
+    assert_eq!(load(&path).key_uses, [a]);
 }

@@ -23,7 +23,7 @@ pub async fn watch(registry: Arc<Registry>) {
         every.tick().await;
         registry.end_expired();
         looks += 1;
-        if looks % SAVE_EVERY == 0 {
+        if looks.is_multiple_of(SAVE_EVERY) {
             registry.save_key_uses().await;
         }
         if !registry.config().trust.revoked_keys.is_empty() {

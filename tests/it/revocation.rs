@@ -237,6 +237,8 @@ fn operators_and_authorities_are_an_admins_to_revoke() {
         assert!(told.contains(rule), "{target}: {told}");
     }
     assert_eq!(b.audit().iter().filter(|e| e["event"] == "operator.refused").count(), 6);
+    let out = b.ssh("boss").run(&["revoke", "operator:boss", "--yes"]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("another admin can revoke boss"), "{out:?}");
     for (target, why) in [
         ("team:pya", "there is no team pya"),
         ("operator:nobody", "there is no operator nobody"),
