@@ -94,6 +94,8 @@ impl Ours {
             .args(["serve", "--config"])
             .arg(self.config())
             .env("NO_COLOR", "1")
+            // Its memory is looked at.
+            .env("PORTREEVE_DUMPABLE", "1")
             .stdin(Stdio::null())
             .stdout(file(&out)?)
             .stderr(file(&err)?)

@@ -123,7 +123,7 @@ impl Daemon {
         let log = File::options().create(true).append(true).open(self.out.join("daemon.log")).unwrap();
         let mut command = Command::new(BINARY);
         command.args(["serve", "--config"]).arg(self.out.join("portreeve.toml"));
-        command.env("NO_COLOR", "1").env("RUST_BACKTRACE", "1");
+        command.env("NO_COLOR", "1").env("RUST_BACKTRACE", "1").env("PORTREEVE_DUMPABLE", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
         let mut child = spawn(&mut command);
         let mut lines = BufReader::new(child.stdout()).lines();

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// Size of RSA keys made here, in bits: what `ssh-keygen` makes too.
 const RSA_BITS: usize = 3072;
@@ -149,7 +150,8 @@ fn read(path: &Path) -> Result<KeyFile, HostKeyError> {
     if mode & 0o077 != 0 {
         return Err(HostKeyError::Exposed { path: path.to_owned(), mode });
     }
-    let text = fs::read(path).map_err(failed)?;
+    // Wiped when dropped, as is what the key's own types hold.
+    let text = Zeroizing::new(fs::read(path).map_err(failed)?);
     let key = PrivateKey::from_openssh(&text).map_err(|error| HostKeyError::Format { path: path.to_owned(), error })?;
     if key.is_encrypted() {
         return Err(HostKeyError::Encrypted { path: path.to_owned() });

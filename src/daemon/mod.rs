@@ -3,6 +3,7 @@
 mod dial;
 mod files;
 mod front;
+mod harden;
 mod log;
 mod memory;
 mod program;
@@ -128,8 +129,10 @@ impl Daemon {
     /// [`StartError`] with what is wrong and what to do.
     pub fn start(config_path: &Path, options: Options) -> Result<Self, StartError> {
         memory::keep_what_is_freed();
+        harden::keep_files_private();
         let config = Arc::new(Config::load(config_path)?);
         let log = log::start(&config, options.quiet.as_deref())?;
+        harden::forbid_dumps();
         files::raise_limit(&config);
         folder(&config.state_dir)?;
         host_keys::ensure(&config.ssh.host_keys)?;

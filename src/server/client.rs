@@ -7,6 +7,7 @@
 use super::Shared;
 use super::front::{Door, Screen};
 use super::login::Admitted;
+use super::noise::MESSAGE;
 use super::stream::Ident;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Principal;
@@ -510,6 +511,7 @@ impl Handler for Box<Client> {
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], ssh: &mut Ssh) -> Result<(), russh::Error> {
+        self.vital.carries(data.len() + MESSAGE);
         if let Some(door) = self.doors.get(&id)
             && !door.input(data)
         {
@@ -520,6 +522,7 @@ impl Handler for Box<Client> {
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _ssh: &mut Ssh) -> Result<(), russh::Error> {
+        self.vital.carries(MESSAGE);
         if let Some(door) = self.doors.get_mut(&id) {
             door.end_of_input();
         }

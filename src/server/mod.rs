@@ -14,6 +14,7 @@ mod gate;
 mod host_certificate;
 mod kexinit;
 mod login;
+mod noise;
 mod owner;
 mod path;
 mod pulse;

@@ -94,7 +94,10 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass
         end = &mut running => {
             return match end {
                 Ok(()) => refused(Offence::NoAuth, "it left before signing in"),
-                Err(e) => refused(broken(&e), &format!("the handshake failed: {e}")),
+                Err(e) => match vital.cause().filter(|c| c.cause == ObituaryCause::ProtocolError) {
+                    Some(flood) => refused(Offence::Protocol, &flood.to_string()),
+                    None => refused(broken(&e), &format!("the handshake failed: {e}")),
+                },
             };
         }
         () = tokio::time::sleep_until(deadline) => {

@@ -5,18 +5,25 @@
 
 use super::ahead::ReadAhead;
 use super::kexinit::{Offer, Sniffer};
+use super::noise::Noise;
 use crate::model::{Obituary, ObituaryCause};
 use crate::tunnels::Vital;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 /// Longest identification string (RFC 4253 §4.2: 255 characters with the line end).
 const IDENT_MAX: usize = 255;
+
+/// How long the other side is listened to after somebody has said goodbye: so that what we said last is not lost by a reset.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The client's identification, as far as it has come.
 #[derive(Debug, Default)]
@@ -100,6 +107,9 @@ pub(super) struct SessionStream {
     first: Vec<u8>,
     kexinit: Sniffer,
     blocked: bool,
+    noise: Noise,
+    /// Since the library has closed our side: until when the other's is listened to.
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl SessionStream {
@@ -112,6 +122,8 @@ impl SessionStream {
             first: Vec::new(),
             kexinit: Sniffer::default(),
             blocked: false,
+            noise: Noise::default(),
+            closing: None,
         }
     }
 
@@ -134,6 +146,24 @@ impl SessionStream {
             let line = String::from_utf8_lossy(self.first.get(..end).unwrap_or_default()).trim_end().to_owned();
             let _ = self.ident.0.set(line);
             self.first = Vec::new();
+        }
+    }
+
+    /// Throws away what still comes, until the other side ends or its time is over: an end then, whatever it says.
+    ///
+    /// Once somebody has said goodbye the library reads until the stream ends, for as long as that takes: a client that
+    /// says it and goes on sending would keep its session, its ports and our watchdog happy for ever.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut waste = [0; 4096];
+        loop {
+            if self.closing.as_mut().is_none_or(|until| until.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buf = ReadBuf::new(&mut waste);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 
@@ -164,6 +194,9 @@ impl AsyncRead for SessionStream {
         if self.vital.is_poisoned() {
             return Poll::Ready(Err(poisoned()));
         }
+        if self.closing.is_some() {
+            return self.poll_drain(cx);
+        }
         let before = buf.filled().len();
         let me = &mut *self;
         let result = me.ahead.poll_read(&mut me.inner, cx, buf);
@@ -175,6 +208,12 @@ impl AsyncRead for SessionStream {
                 }
                 self.vital.received(new.len());
                 self.sniff(new);
+                let me = &mut *self;
+                if let Some(why) = me.noise.look(&me.vital, Instant::now) {
+                    me.vital.ends(Obituary::with(ObituaryCause::ProtocolError, &why));
+                    me.vital.poison();
+                    return Poll::Ready(Err(poisoned()));
+                }
             }
         }
         result
@@ -218,6 +257,9 @@ impl AsyncWrite for SessionStream {
         // The library comes here when somebody has said goodbye; if it was us, the cause is known already. A client that
         // has said it leaves at once, often with a reset on its heels, which would otherwise be taken for the cause.
         self.vital.ends(Obituary::of(ObituaryCause::ClientDisconnect));
+        if self.closing.is_none() {
+            self.closing = Some(Box::pin(tokio::time::sleep(LAST_WORDS)));
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

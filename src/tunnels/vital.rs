@@ -29,6 +29,7 @@ pub struct Vital {
     born_at: Time,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    carried: AtomicU64,
     /// Milliseconds after `born`.
     heard: AtomicU64,
     rtt_us: AtomicU64,
@@ -49,6 +50,7 @@ impl Default for Vital {
             born_at: crate::model::now(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            carried: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
             least_rtt_us: AtomicU64::new(u64::MAX),
@@ -72,6 +74,17 @@ impl Vital {
     /// Notes bytes sent.
     pub fn sent(&self, n: usize) {
         self.bytes_out.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Notes received bytes that were data of a channel, or else for something.
+    pub fn carries(&self, n: usize) {
+        self.carried.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// See [`Vital::carries`].
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// Notes a sign of life that is no byte: the peer's TCP took data after having taken none.

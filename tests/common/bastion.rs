@@ -222,6 +222,8 @@ impl Bastion {
             .args(["serve", "--config"])
             .arg(self.config())
             .env("NO_COLOR", "1")
+            // Its descriptors and memory are looked at.
+            .env("PORTREEVE_DUMPABLE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

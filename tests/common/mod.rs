@@ -13,12 +13,14 @@ pub mod disk;
 pub mod lines;
 pub mod load;
 pub mod meter;
+pub mod mutate;
 pub mod ports;
 pub mod services;
 pub mod ssh;
 pub mod stream;
 pub mod supervised;
 pub mod terminal;
+pub mod wire;
 
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@ mod common;
 
 mod abuse_limits;
 mod abuse_sources;
+mod abuse_wire;
 mod actions;
 mod bulk;
 mod certificates;
