@@ -99,7 +99,7 @@ fn requests(w: &World, time: Duration) -> Res<Told> {
 fn forwards(w: &World, time: Duration) -> Res<Told> {
     let port = w.ours.port(EVIL, 0);
     let make = move |n: u64| {
-        let asked = if n % 4 == 0 { u32::from(port) } else { (n % 70_000) as u32 };
+        let asked = if n.is_multiple_of(4) { u32::from(port) } else { (n % 70_000) as u32 };
         let kind = if n % 4 == 1 { "cancel-tcpip-forward" } else { "tcpip-forward" };
         Msg::new(msg::GLOBAL_REQUEST).string(kind).byte(1).string("localhost").u32(asked).0
     };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// One handshake with something spoilt in it: the version, a message, or the bytes on the wire.
 fn handshake(w: &World, key: &Identity, n: u64, rng: &mut Rng) {
     // From the site of the attacker's: a stranger would be refused after the fourth, as is told elsewhere.
-    let from = if n % 16 == 0 { stranger(n) } else { IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3)) };
+    let from = if n.is_multiple_of(16) { stranger(n) } else { IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3)) };
     let Ok(stream) = connect(w.address(), Some(from)) else { return };
     let _ = stream.set_read_timeout(Some(Duration::from_millis(300)));
     let mut ident = b"SSH-2.0-wire".to_vec();

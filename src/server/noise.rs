@@ -46,7 +46,7 @@ impl Noise {
         let floods = here.at.saturating_duration_since(last.at) < SLOW && noise >= got / 4 * 3;
         self.strikes = if floods { self.strikes + 1 } else { 0 };
         (self.strikes >= LOOKS).then(|| {
-            let mib = LOOK * u64::from(LOOKS) >> 20;
+            let mib = (LOOK * u64::from(LOOKS)) >> 20;
             format!("a flood: of {mib} MiB in a row hardly any carried data (key exchanges, refused requests, empty packets)")
         })
     }
