@@ -80,10 +80,11 @@ fn what_carries_nothing_is_a_flood_and_named() {
     until_ended(&mut session(&b), request);
     named(2);
     let open = |n: u32| Msg::new(msg::CHANNEL_OPEN).string("session").u32(n).u32(1 << 20).u32(32_768).0;
-    until_ended(&mut session(&b), open);
+    let opened = until_ended(&mut session(&b), open);
     named(3);
+    // Twenty a second; the others are counted.
     let refused = b.audit().iter().filter(|e| e["event"] == "request.refused").count();
-    assert!((1..=40).contains(&refused), "{refused}");
+    assert!(refused >= 1 && refused < opened as usize / 20, "{refused} of {opened}");
     b.wait_audit("counted", |e| e["event"] == "refusals.counted" && e["of"] == "request.refused");
     assert!(carries(port));
 }
