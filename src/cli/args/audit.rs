@@ -17,7 +17,7 @@ pub struct AuditArgs {
     /// Go on with new events as they come
     #[arg(long, short)]
     pub follow: bool,
-    /// Print OCSF events, one a line, as a SIEM takes them (https://schema.ocsf.io)
+    /// Print OCSF events, one a line, as a SIEM takes them (schema.ocsf.io)
     #[arg(long)]
     pub ocsf: bool,
     /// Only from then on: 1h, 2days, yesterday, 14:00, 2026-01-31, 2026-01-31T14:00:00Z (days and hours of UTC)
