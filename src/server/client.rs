@@ -4,16 +4,16 @@
 //! disk, a connect or the session's own handle (DESIGN.md, trap 6), with two exceptions that are the session's own
 //! affair: writing a new lease, and probing an older session of the same host for a takeover.
 
+mod standing;
+
 use super::Shared;
 use super::front::{Door, Screen};
 use super::login::Admitted;
 use super::noise::MESSAGE;
 use super::stream::Ident;
-use crate::audit::{Actor, Context, Event, What};
+use crate::audit::{Context, Event, What};
 use crate::config::Principal;
-use crate::model::{
-    Certified, HostName, Obituary, ObituaryCause, Port, SessionId, SessionKind, clean, clean_line, now,
-};
+use crate::model::{HostName, Obituary, ObituaryCause, Port, SessionId, SessionKind, clean, clean_line, now};
 use crate::tunnels::{Mailbox, Said, Session, Vital};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -77,88 +77,6 @@ impl Client {
             signed_in: Some(signed_in),
             doors: HashMap::new(),
         })
-    }
-
-    pub(super) fn actor(&self) -> Actor {
-        match &self.session {
-            Some(s) if s.kind == SessionKind::Operator => Actor::Operator(s.name.clone()),
-            Some(s) => Actor::Host(s.name.clone()),
-            None => Actor::Unknown,
-        }
-    }
-
-    pub(super) fn context(&self) -> Context {
-        self.session.as_ref().map_or_else(
-            || Context { source: Some(self.peer), session: Some(self.id), ..Context::default() },
-            |s| s.context(),
-        )
-    }
-
-    pub(super) fn refuse(&self, request: &'static str, rule: &str) {
-        let what = What::RequestRefused { request: request.to_owned() };
-        let event = Event::refused(self.actor(), what, rule, self.context());
-        self.shared.registry.record_request(self.id, request, event);
-    }
-
-    /// What came of a proof.
-    fn verdict(&mut self, user: &str, judged: Result<Admitted, Box<(String, Context)>>) -> Auth {
-        match judged {
-            Ok(admitted) => {
-                self.verified = Some(Verified { admitted, user: clean(user, 60) });
-                Auth::Accept
-            }
-            Err(no) => {
-                let (rule, context) = *no;
-                self.auth_failed("publickey", user, &rule, context);
-                Auth::reject()
-            }
-        }
-    }
-
-    /// The certificate behind this session, if one is.
-    fn certified(&self) -> Option<&Certified> {
-        self.session.as_ref().and_then(|s| s.credential.certified.as_ref())
-    }
-
-    /// Whether the certificate behind this session, if one is, allows forwarding.
-    fn may_forward(&self) -> Result<(), String> {
-        match self.certified() {
-            Some(c) if !c.forwarding => Err(format!("the {} has no permit-port-forwarding", c.mark)),
-            _ => Ok(()),
-        }
-    }
-
-    fn operator(&self) -> Option<&Arc<Session>> {
-        self.session.as_ref().filter(|s| s.kind == SessionKind::Operator && s.vital.cause().is_none())
-    }
-
-    fn run(&mut self, id: ChannelId, operator: Arc<Session>, line: String, ssh: &mut Ssh) -> Result<(), russh::Error> {
-        match self.doors.get_mut(&id).and_then(Door::open) {
-            Some(channel) => {
-                ssh.channel_success(id)?;
-                self.shared.front.exec(operator, line, channel);
-                Ok(())
-            }
-            None => ssh.channel_failure(id),
-        }
-    }
-
-    /// Refuses a shell or the like in a way that the client sees: a line on its standard error and an exit status, as Git
-    /// hosts do. OpenSSH takes a plain "no" for the end of everything and throws away the line that came before it.
-    fn refuse_on(
-        &mut self,
-        id: ChannelId,
-        request: &'static str,
-        rule: &str,
-        ssh: &mut Ssh,
-    ) -> Result<(), russh::Error> {
-        self.refuse(request, rule);
-        self.doors.remove(&id);
-        ssh.channel_success(id)?;
-        ssh.extended_data(id, 1, format!("portreeve: {rule}\r\n").into_bytes())?;
-        ssh.exit_status_request(id, REFUSED)?;
-        ssh.eof(id)?;
-        ssh.close(id)
     }
 }
 

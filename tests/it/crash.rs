@@ -137,8 +137,10 @@ fn asked_to_stop_it_lets_a_visitor_finish_and_nobody_new_in() {
     ssh.wait_exit();
     let dir = b.dir().join("audit");
     let events = on_disk(&dir);
-    let last = events.last().unwrap();
+    // The goodbye, and the signature under it.
+    let [.., last, signed] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!((&last["event"], &last["cause"]), (&"daemon.stop".into(), &"SIGTERM".into()));
+    assert_eq!((&signed["event"], &signed["upto"]), (&"audit.checkpoint".into(), &last["seq"]));
     let closed = events.iter().find(|e| e["event"] == "visitor.close" && e["bytes_to_visitor"] == 12);
     assert!(closed.is_some(), "the visitor went by itself");
     let verified = Command::new(BINARY).args(["audit", "verify", "--dir"]).arg(dir).output().unwrap();
@@ -161,7 +163,7 @@ fn asked_to_stop_it_waits_for_visitors_no_longer_than_the_drain_time() {
     );
     download.cut_after(began);
     let dir = b.dir().join("audit");
-    assert_eq!(on_disk(&dir).last().unwrap()["event"], "daemon.stop");
+    assert_eq!(on_disk(&dir).iter().rev().nth(1).unwrap()["event"], "daemon.stop");
 }
 
 #[test]
