@@ -59,6 +59,14 @@ pub(super) fn ask(state: &mut State, spec: &'static ActionSpec) {
     }
 }
 
+/// Asks for the host that is to have the next free port of its team.
+pub(super) fn assign_next(state: &mut State, spec: &'static ActionSpec) {
+    if let Some(why) = hindrance(state, spec) {
+        return say(state, Tone::Bad, why);
+    }
+    state.dialog = Some(Dialog::Ask(Box::new(assign(state, spec, None, ""))));
+}
+
 fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
     if bulk::meant(state) && spec.id != "cut_visitor" {
         return bulk::question(state, spec);

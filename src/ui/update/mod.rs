@@ -281,6 +281,8 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         }
         Cmd::Act(spec) => act::ask(state, spec),
         Cmd::Elsewhere(spec) if bulk::meant(state) => act::ask(state, spec),
+        // Which port is the daemon's to say, so no screen of ports is needed for it.
+        Cmd::Elsewhere(spec) if spec.id == "assign" => act::assign_next(state, spec),
         Cmd::Elsewhere(spec) => {
             let place = Screen::ALL.into_iter().zip(1..).find(|(s, _)| keys::offered(spec, *s));
             let (l, verb, args) = (state.lang(), spec.verb, spec.args);

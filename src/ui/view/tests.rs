@@ -191,8 +191,19 @@ fn a_message_that_is_cut_is_whole_in_messages() {
 #[test]
 fn a_key_that_acts_on_another_screen_says_which() {
     let mut s = writable((80, 24));
+    keys(&mut s, "v");
+    assert!(show(&s).contains("reserve is done on the ports screen (3), or with :reserve"), "{}", show(&s));
+}
+
+#[test]
+fn the_next_free_port_is_assigned_from_anywhere_in_a_few_keys() {
+    let mut s = writable((80, 24));
     keys(&mut s, "a");
-    assert!(show(&s).contains("assign is done on the ports screen (3), or with :assign HOST [PORT]"), "{}", show(&s));
+    assert!(show(&s).contains("assign the next free port of its team"), "{}", show(&s));
+    let name = s.live.host_names()[0].clone();
+    keys(&mut s, &format!("{}\t", &name[..1]));
+    let shown = show(&s);
+    assert!(shown.lines().any(|l| l.contains("host") && l.contains(&name)), "{name}: {shown}");
 }
 
 #[test]

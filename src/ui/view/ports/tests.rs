@@ -118,11 +118,11 @@ fn a_reservation_asks_until_when_and_why_and_release_ends_it() {
 }
 
 #[test]
-fn move_and_release_work_on_the_selected_tunnel_and_assign_says_where_it_is_done() {
+fn move_and_release_work_on_the_selected_tunnel_and_reserve_says_where_it_is_done() {
     let mut s = filling((80, 24));
     keys(&mut s, "2");
     typed(&mut s, "r", false, "port 20101 is fixed for host pay-db in portreeve.toml");
     assert!(show(&s).contains("would be REFUSED: port 20101 is fixed"), "{}", show(&s));
-    keys(&mut s, "\x1ba");
+    keys(&mut s, "\x1bv");
     assert!(s.message.as_ref().unwrap().text.contains("ports screen"));
 }
