@@ -64,6 +64,38 @@ fn a_syslog_of_this_machine_has_each_event_as_it_happens() {
 }
 
 #[test]
+fn a_record_too_long_for_a_datagram_goes_without_its_end_and_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("log");
+    let syslog = UnixDatagram::bind(&socket).unwrap();
+    syslog.set_read_timeout(Some(SOON)).unwrap();
+    let b = Bastion::builder()
+        .team("pay", 2)
+        .host("pay-01", "pay")
+        .set("shipping.local", &format!("to = \"unix:{}\"", socket.display()))
+        .start();
+    // A reload that changes very much: its record says all of it.
+    let many: String = (0..6_000)
+        .map(|n| format!("[teams.a-team-with-a-rather-long-name-{n}]\nports = \"{n}\"\n", n = 40_000 + n))
+        .collect();
+    b.rewrite(|text| text + &many);
+    let reload = b.cli(&["reload"]);
+    assert!(reload.status.success(), "{}", String::from_utf8_lossy(&reload.stderr));
+    let mut block = vec![0; 1 << 20];
+    let mut heard = |event: &str| loop {
+        let n = syslog.recv(&mut block).expect(event);
+        let text = String::from_utf8_lossy(&block[..n]).into_owned();
+        if text.contains(&format!(" {event} [meta")) {
+            break text;
+        }
+    };
+    let long = heard("config.reload");
+    assert!(long.ends_with('…') && long.len() < 10_000, "{} bytes", long.len());
+    let _ssh = b.ssh("pay-01").forward(b.port("pay", 0), says("hello")).start().wait_forward();
+    heard("auth.success");
+}
+
+#[test]
 fn a_receiver_that_was_away_and_a_daemon_that_was_stopped_lose_nothing() {
     let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = receiver.local_addr().unwrap();

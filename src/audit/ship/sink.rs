@@ -46,8 +46,8 @@ impl Sink {
 
     pub(super) fn send(&mut self, message: &Message) -> io::Result<()> {
         match self {
-            Self::Datagram(s) => s.send(message.line().as_bytes()).map(drop),
-            Self::Journald(s) => s.send(message.fields().as_bytes()).map(drop),
+            Self::Datagram(s) => whole_or_short(message, |m| s.send(m.line().as_bytes())),
+            Self::Journald(s) => whole_or_short(message, |m| s.send(m.fields().as_bytes())),
             Self::Stream(s) => s.write_all(format!("{}\n", message.line()).as_bytes()),
             Self::Tcp(s) => s.write_all(counted(message).as_bytes()),
             Self::Tls(s) => s.write_all(counted(message).as_bytes()),
@@ -77,6 +77,15 @@ impl Sink {
             Err(e) if e.kind() != io::ErrorKind::WouldBlock => Err(e),
             _ => Ok(()),
         }
+    }
+}
+
+/// A datagram has a largest size. A record beyond it (a reload that changed thousands of hosts) goes without its end
+/// rather than never, and does not hold up those after it.
+fn whole_or_short(message: &Message, send: impl Fn(&Message) -> io::Result<usize>) -> io::Result<()> {
+    match send(message) {
+        Err(e) if e.raw_os_error() == Some(libc::EMSGSIZE) => send(&message.short()).map(drop),
+        sent => sent.map(drop),
     }
 }
 

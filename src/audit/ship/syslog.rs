@@ -47,7 +47,17 @@ fn host() -> &'static str {
     })
 }
 
+/// What is left of a text too long for a datagram, bytes.
+const SHORT: usize = 8 << 10;
+
 impl Message {
+    /// The same without the end of its text.
+    pub(super) fn short(&self) -> Self {
+        let end = (0..=SHORT.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
+        let text = format!("{}…", self.text.get(..end).unwrap_or_default());
+        Self { level: self.level, at: self.at.clone(), event: self.event, text, seq: self.seq }
+    }
+
     /// The message without framing. JSON has no line ends, so it is one line.
     pub(super) fn line(&self) -> String {
         let priority = AUTHPRIV * 8 + self.level;
