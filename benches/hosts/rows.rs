@@ -17,8 +17,8 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(25);
 /// A whole round of keepalives and checks: after a restart they are not spread evenly over it.
 const MINUTE: Duration = Duration::from_secs(60);
-/// Descriptors that are no session's and no tunnel's.
-const OWN: usize = 150;
+/// Descriptors that are no session's and no tunnel's, and those that are kept for operators.
+const OWN: usize = 662;
 
 pub const KEEPALIVE: (&str, &str) = ("ssh", "keepalive_interval = \"60s\"");
 pub const CHECKED: (&str, &str) = ("health", "interval = \"60s\"");

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
 /// Records kept in memory for [`Journal::recent`].
-pub const RECENT: usize = 4_096;
+pub const RECENT: usize = 2_048;
 /// Records that may wait for the disk (some 60 MB at most). What comes after is counted as lost, and the journal says so
 /// as soon as it can.
 pub const WAITING_MAX: usize = 100_000;
