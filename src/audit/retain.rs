@@ -26,9 +26,9 @@ pub(super) fn old(dir: &Path, keep: Keep, today: NaiveDate) -> Result<Vec<Old>, 
         return Ok(Vec::new());
     }
     let mut days = files::list(dir)?;
-    days.pop();
     let size = |d: &DayFile| d.path.metadata().map_or(0, |m| m.len());
-    let mut total: u64 = files::list(dir)?.iter().map(size).sum();
+    let mut total: u64 = days.iter().map(size).sum();
+    days.pop();
     let oldest = keep.days.and_then(|n| today.checked_sub_days(Days::new(n.into())));
     let mut out = Vec::new();
     for day in days {

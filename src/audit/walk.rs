@@ -155,7 +155,7 @@ impl Walk {
             }
             if let Some(link) = link {
                 if let Some(witness) = &mut self.witness
-                    && let Some(what) = witness.hear(&day.name(), here.lines + 1, &link, &line)
+                    && let Some(what) = witness.hear(&here.name, here.lines + 1, &link, &line)
                 {
                     self.report.broken.get_or_insert_with(|| place(Some(link.seq), what));
                 }

@@ -53,7 +53,11 @@ impl Witness {
                 return Some(format!("it says that it is the first record of all, and is number {}", link.seq));
             }
         }
-        self.last = Some((file.to_owned(), number, link.seq));
+        match &mut self.last {
+            // Nothing is copied for each of millions of lines.
+            Some((known, line, seq)) if known == file => (*line, *seq) = (number, link.seq),
+            last => *last = Some((file.to_owned(), number, link.seq)),
+        }
         self.unsigned += 1;
         let flaw = self.kept(link);
         // Names of events come early in a line, and no text of others can hold this without its quotes escaped.

@@ -33,17 +33,20 @@ fn records(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Vec<Value> {
     found
 }
 
-#[test]
-fn a_syslog_of_this_machine_has_each_event_as_it_happens() {
+/// A bastion and the syslog of its machine, which has each event within a moment.
+fn local(format: &str) -> (tempfile::TempDir, UnixDatagram, Bastion) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("log");
     let syslog = UnixDatagram::bind(&socket).unwrap();
     syslog.set_read_timeout(Some(SOON)).unwrap();
-    let b = Bastion::builder()
-        .team("pay", 2)
-        .host("pay-01", "pay")
-        .set("shipping.local", &format!("to = \"unix:{}\"\nformat = \"ocsf\"", socket.display()))
-        .start();
+    let to = format!("to = \"unix:{}\"\nformat = {format:?}", socket.display());
+    let b = Bastion::builder().team("pay", 2).host("pay-01", "pay").set("shipping.local", &to).start();
+    (dir, syslog, b)
+}
+
+#[test]
+fn a_syslog_of_this_machine_has_each_event_as_it_happens() {
+    let (_dir, syslog, b) = local("ocsf");
     let _ssh = b.ssh("pay-01").forward(b.port("pay", 0), says("hello")).start().wait_forward();
     let mut block = vec![0; 64 << 10];
     loop {
@@ -65,15 +68,7 @@ fn a_syslog_of_this_machine_has_each_event_as_it_happens() {
 
 #[test]
 fn a_record_too_long_for_a_datagram_goes_without_its_end_and_holds_nobody_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("log");
-    let syslog = UnixDatagram::bind(&socket).unwrap();
-    syslog.set_read_timeout(Some(SOON)).unwrap();
-    let b = Bastion::builder()
-        .team("pay", 2)
-        .host("pay-01", "pay")
-        .set("shipping.local", &format!("to = \"unix:{}\"", socket.display()))
-        .start();
+    let (_dir, syslog, b) = local("journal");
     // A reload that changes very much: its record says all of it.
     let many: String = (0..6_000)
         .map(|n| format!("[teams.a-team-with-a-rather-long-name-{n}]\nports = \"{n}\"\n", n = 40_000 + n))

@@ -116,19 +116,15 @@ impl Worker {
             now
         });
         let mut tail = Tail::after(self.journal.dir(), from);
-        let mut wait = RETRY.0;
         while !self.stopped() {
             let result = Sink::open(&self.what.to).and_then(|mut sink| self.send(&mut sink, &mut tail));
             let Err(error) = result else { return };
             self.is_down(&error, tail.seq());
             // What was sent and not known to have arrived is sent again.
             tail = Tail::after(self.journal.dir(), read_place(&self.place).unwrap_or(from));
-            self.rest(wait);
-            wait = if self.down.as_ref().is_some_and(|(since, _)| since.elapsed() > wait) {
-                (wait * 2).min(RETRY.1)
-            } else {
-                RETRY.0
-            };
+            // As long again as it has been away, so each outage begins with a short wait.
+            let away = self.down.as_ref().map_or(RETRY.0, |(since, _)| since.elapsed());
+            self.rest(away.clamp(RETRY.0, RETRY.1));
         }
     }
 

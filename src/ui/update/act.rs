@@ -1,15 +1,19 @@
 //! Asking before acting: an action becomes a question that freezes what it is about.
 
+mod ports;
+
 use super::{Effect, bulk, mute, say, send_action};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
 use crate::model::{BlockTarget, HostName, Port, Role, SessionId, VisitorId};
-use crate::ui::state::dialog::{Ask, Dialog, Field, HOST, REASON, SERVICE, Subject, TARGET, TO, TYPED, UNTIL};
+use crate::ui::state::dialog::{Ask, Dialog, Field, REASON, Subject, TARGET, TO, TYPED};
 use crate::ui::state::live::Row;
 use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Screen, State, Tone};
 use crate::ui::text;
-use crate::ui::words::{Lang, action, model, tr};
+use crate::ui::words::{action, model, tr};
+use ports::reserve;
+pub(super) use ports::{assign, assign_next, of_lease, of_reservation};
 
 /// Enters or leaves write mode. The mode begins when the daemon has agreed.
 pub(super) fn write_mode(state: &mut State, on: bool, out: &mut Vec<Effect>) {
@@ -57,14 +61,6 @@ pub(super) fn ask(state: &mut State, spec: &'static ActionSpec) {
         Ok(ask) => state.dialog = Some(Dialog::Ask(Box::new(ask))),
         Err(why) => say(state, Tone::Info, why),
     }
-}
-
-/// Asks for the host that is to have the next free port of its team.
-pub(super) fn assign_next(state: &mut State, spec: &'static ActionSpec) {
-    if let Some(why) = hindrance(state, spec) {
-        return say(state, Tone::Bad, why);
-    }
-    state.dialog = Some(Dialog::Ask(Box::new(assign(state, spec, None, ""))));
 }
 
 fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
@@ -360,64 +356,6 @@ pub(super) fn restore(state: &State, spec: &'static ActionSpec, target: &BlockTa
 
 fn block<'a>(state: &'a State, target: &BlockTarget) -> Option<&'a crate::model::RevocationView> {
     state.live.daemon.as_ref()?.revocations.iter().find(|r| r.target == *target)
-}
-
-pub(super) fn assign(state: &State, spec: &'static ActionSpec, port: Option<Port>, host: &str) -> Ask {
-    let l = state.lang();
-    let title = port.map_or_else(|| tr!(l, ask.assign_next).to_owned(), |port| tr!(l, ask.assign, port));
-    let team = port.and_then(|p| state.live.team_of(p));
-    let mut facts = team.map(|t| vec![tr!(l, ask.range_of, team = t.name)]).unwrap_or_default();
-    facts.extend(port.and_then(|p| clash(state, p)));
-    // A host of another team would be refused.
-    let hosts = team.map_or_else(|| state.live.host_names(), |t| state.live.hosts_of(&t.name));
-    let fields = vec![
-        Field::text(HOST).with(host).knowing(hosts),
-        Field::text(SERVICE).knowing(["ssh", "http", "https"].map(str::to_owned).to_vec()),
-        Field::text(REASON),
-    ];
-    new(spec, Subject::Assign { port }, title, facts, fields)
-}
-
-/// Keeps a free port free.
-fn reserve(state: &State, spec: &'static ActionSpec, port: Port, until: &str, reason: &str) -> Ask {
-    let l = state.lang();
-    let team = state.live.team_of(port);
-    let mut facts: Vec<String> = team.map(|t| tr!(l, ask.range_of, team = t.name)).into_iter().collect();
-    if let Some(r) = state.live.reservation(port) {
-        facts.push(tr!(l, ask.reserved_replaced, by = r.by, reason = r.reason));
-    }
-    facts.push(tr!(l, ask.reserve_fact).to_owned());
-    let fields = vec![Field::text(UNTIL).with(until), Field::text(REASON).with(reason)];
-    let ask = new(spec, Subject::Reserve { port }, tr!(l, ask.reserve, port), facts, fields);
-    Ask { window: Some(state.window()), ..ask }
-}
-
-pub(super) fn of_reservation(l: Lang, spec: &'static ActionSpec, r: &crate::model::ReservationView) -> Ask {
-    let facts = vec![tr!(l, ask.reserved_by, by = r.by, reason = r.reason), tr!(l, ask.unreserve_fact).to_owned()];
-    let subject = Subject::Release { port: r.port };
-    new(spec, subject, tr!(l, ask.unreserve, port = r.port), facts, vec![Field::text(REASON)])
-}
-
-/// Who else wants a port.
-fn clash(state: &State, port: Port) -> Option<String> {
-    let (last, count) = state.live.clash(port)?;
-    let who = crate::ui::sentence::actor(state.lang(), &last.event.actor);
-    Some(tr!(state.lang(), ask.clash, who, n = count))
-}
-
-pub(super) fn of_lease(state: &State, spec: &'static ActionSpec, row: &Row) -> Ask {
-    let (l, port) = (state.lang(), row.port());
-    let kind = model::lease(l, row.view.lease.kind);
-    let mut facts = vec![tr!(l, ask.lease_of, kind, host = row.host(), team = row.team())];
-    facts.extend(blast(state, |r| r.port() == port));
-    facts.extend(clash(state, port));
-    let (subject, title, fields) = if spec.id == "move" {
-        let to = Field::text(TO);
-        (Subject::Move { from: port }, tr!(l, ask.move_, port), vec![to, Field::text(REASON)])
-    } else {
-        (Subject::Release { port }, tr!(l, ask.release, port), vec![Field::text(REASON)])
-    };
-    Ask { seen: seen(row), ..new(spec, subject, title, facts, fields) }
 }
 
 /// What goes down with these rows: tunnels, visitors, bytes, and what else their hosts hold.
