@@ -151,6 +151,7 @@ pub fn russh_config(
         },
         // The library counts the `none` with which every client begins.
         max_auth_attempts: *max_auth_attempts + 1,
+        window_size: super::carrier::WINDOW,
         // Any packet would reset it, so it guards nothing; the login grace time and the watchdog are ours.
         inactivity_timeout: None,
         // Behind our own (see `pulse`), which is heard first wherever it gets through.

@@ -26,6 +26,9 @@ pub(super) struct SshCarrier {
     pub(super) unanswered: Arc<AtomicUsize>,
 }
 
+/// What the other side may send in a channel before it hears of us, bytes (RFC 4254 §5.1).
+pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
+
 /// Opens a client may leave unanswered; beyond it the link is as good as broken.
 const UNANSWERED: usize = 256;
 
@@ -54,7 +57,7 @@ impl Carrier for SshCarrier {
             me.unanswered.fetch_sub(1, Ordering::Relaxed);
             // What nobody waits for is dropped here, and a dropped channel closes itself.
             let flight = Arc::new(Flight::new(Arc::clone(&me.vital), me.openssh));
-            let _ = tx.send(opened.map(|c| halves(c, Some(flight))));
+            let _ = tx.send(opened.map(|c| halves(c, me.vital, Some(flight))));
         });
         match rx.await {
             Ok(Ok(halves)) => Ok(halves),
@@ -70,16 +73,29 @@ impl Carrier for SshCarrier {
 }
 
 /// A channel's two ends, as the relay wants them.
-pub(super) fn halves(channel: Channel<Msg>, flight: Option<Arc<Flight>>) -> (ChannelReader, ChannelWriter) {
+pub(super) fn halves(
+    channel: Channel<Msg>,
+    vital: Arc<Vital>,
+    flight: Option<Arc<Flight>>,
+) -> (ChannelReader, ChannelWriter) {
     let (read, write) = channel.split();
-    let closed = Arc::new(AtomicBool::new(false));
-    let reader = ChannelReader { half: read, closed: Arc::clone(&closed), flight: flight.clone() };
-    (reader, ChannelWriter { half: Some(write), closed, flight })
+    let ends = Arc::new(Ends::default());
+    let reader = ChannelReader { half: read, ends: Arc::clone(&ends), flight: flight.clone() };
+    (reader, ChannelWriter { half: Some(write), ends, vital, flight })
+}
+
+/// How far a channel has come to its end.
+#[derive(Debug, Default)]
+struct Ends {
+    /// The other side sends nothing more.
+    eof: AtomicBool,
+    /// Either side has closed it.
+    closed: AtomicBool,
 }
 
 pub(super) struct ChannelReader {
     half: ChannelReadHalf,
-    closed: Arc<AtomicBool>,
+    ends: Arc<Ends>,
     flight: Option<Arc<Flight>>,
 }
 
@@ -88,13 +104,16 @@ impl HostReader for ChannelReader {
         loop {
             match self.half.wait().await {
                 Some(ChannelMsg::Data { data }) => return FromHost::Data(data),
-                Some(ChannelMsg::Eof) => return FromHost::Eof,
+                Some(ChannelMsg::Eof) => {
+                    self.ends.eof.store(true, Ordering::Relaxed);
+                    return FromHost::Eof;
+                }
                 Some(ChannelMsg::Close) => {
-                    self.closed.store(true, Ordering::Relaxed);
+                    self.ends.closed.store(true, Ordering::Relaxed);
                     return FromHost::Closed;
                 }
                 // Either side has closed the channel before, or the session is over without that.
-                None if self.closed.swap(true, Ordering::Relaxed) => return FromHost::Closed,
+                None if self.ends.closed.swap(true, Ordering::Relaxed) => return FromHost::Closed,
                 None => return FromHost::Gone,
                 Some(ChannelMsg::WindowAdjusted { new_size }) => {
                     if let Some(flight) = &self.flight {
@@ -110,13 +129,23 @@ impl HostReader for ChannelReader {
 
 pub(super) struct ChannelWriter {
     half: Option<ChannelWriteHalf<Msg>>,
-    closed: Arc<AtomicBool>,
+    ends: Arc<Ends>,
+    vital: Arc<Vital>,
     flight: Option<Arc<Flight>>,
 }
 
 impl ChannelWriter {
     fn half(&self) -> Result<&ChannelWriteHalf<Msg>, LinkGone> {
         self.half.as_ref().ok_or(LinkGone)
+    }
+
+    /// Whether this side is the first to close. The other may go on sending until it hears of it.
+    fn closes_first(&self) -> bool {
+        let first = !self.ends.closed.swap(true, Ordering::Relaxed);
+        if first && !self.ends.eof.load(Ordering::Relaxed) {
+            self.vital.forsakes(WINDOW as usize);
+        }
+        first
     }
 }
 
@@ -133,7 +162,7 @@ impl HostWriter for ChannelWriter {
         self.half()?.eof().await.map_err(|_| LinkGone)
     }
     async fn close(&self) -> Result<(), LinkGone> {
-        self.closed.store(true, Ordering::Relaxed);
+        self.closes_first();
         self.half()?.close().await.map_err(|_| LinkGone)
     }
 }
@@ -142,7 +171,7 @@ impl Drop for ChannelWriter {
     /// A relay that is cut leaves its channel open; the host's client would go on sending into it.
     fn drop(&mut self) {
         if let Some(half) = self.half.take()
-            && !self.closed.load(Ordering::Relaxed)
+            && self.closes_first()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {

@@ -21,6 +21,8 @@ pub(super) const MESSAGE: usize = 64;
 pub(super) struct Noise {
     since: Option<Look>,
     strikes: u32,
+    /// What may still come for channels that we have closed, and is nobody's fault.
+    late: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,7 @@ struct Look {
     received: u64,
     carried: u64,
     sent: u64,
+    forsaken: u64,
 }
 
 impl Noise {
@@ -38,11 +41,16 @@ impl Noise {
         if self.since.is_some_and(|l| received - l.received < LOOK) {
             return None;
         }
-        let here = Look { at: now(), received, carried: vital.carried(), sent: vital.bytes_out() };
+        let (carried, sent, forsaken) = (vital.carried(), vital.bytes_out(), vital.forsaken());
+        let here = Look { at: now(), received, carried, sent, forsaken };
+        let known = self.since.map_or(0, |l| l.forsaken);
+        self.late += forsaken - known;
         let last = self.since.replace(here)?;
         let got = here.received - last.received;
         let purpose = (here.carried - last.carried) + (here.sent - last.sent) / ANSWER;
-        let noise = got.saturating_sub(purpose);
+        let unheard = got.saturating_sub(purpose);
+        let noise = unheard.saturating_sub(self.late);
+        self.late -= unheard - noise;
         let floods = here.at.saturating_duration_since(last.at) < SLOW && noise >= got / 4 * 3;
         self.strikes = if floods { self.strikes + 1 } else { 0 };
         (self.strikes >= LOOKS).then(|| {
@@ -66,6 +74,21 @@ mod tests {
             at += every;
             noise.look(&vital, || at).is_some()
         })
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_we_closed_its_channel_is_no_flood() {
+        let (vital, mut noise, at) = (Vital::default(), Noise::default(), Instant::now());
+        let mut floods = |mib: u64, forsaken: usize| {
+            vital.forsakes(forsaken);
+            (0..mib * 16).any(|_| {
+                vital.received(64 * 1024);
+                noise.look(&vital, || at).is_some()
+            })
+        };
+        assert!(!floods(8, 8 << 20), "four channels' windows");
+        assert!(!floods(1, 0), "a little more is none yet");
+        assert!(floods(2, 0), "it is used up");
     }
 
     #[test]

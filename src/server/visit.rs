@@ -46,7 +46,7 @@ pub(super) async fn visit(
         Ok(Err(_)) | Err(_) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
     };
     reply.accept().await;
-    let (mut reader, writer) = halves(channel, None);
+    let (mut reader, writer) = halves(channel, Arc::clone(&operator.vital), None);
     // The tunnel counts the bytes; here nobody reads the counters.
     let tallies = [Tally::default(), Tally::default()];
     let [a, b] = &tallies;

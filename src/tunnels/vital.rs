@@ -30,6 +30,7 @@ pub struct Vital {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     carried: AtomicU64,
+    forsaken: AtomicU64,
     /// Milliseconds after `born`.
     heard: AtomicU64,
     rtt_us: AtomicU64,
@@ -51,6 +52,7 @@ impl Default for Vital {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             carried: AtomicU64::new(0),
+            forsaken: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
             least_rtt_us: AtomicU64::new(u64::MAX),
@@ -85,6 +87,17 @@ impl Vital {
     #[must_use]
     pub fn carried(&self) -> u64 {
         self.carried.load(Ordering::Relaxed)
+    }
+
+    /// Notes that we have closed a channel in which so many bytes may still be on their way: the library drops them unseen.
+    pub fn forsakes(&self, n: usize) {
+        self.forsaken.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// See [`Vital::forsakes`]; of all channels.
+    #[must_use]
+    pub fn forsaken(&self) -> u64 {
+        self.forsaken.load(Ordering::Relaxed)
     }
 
     /// Notes a sign of life that is no byte: the peer's TCP took data after having taken none.

@@ -3,6 +3,7 @@
 //! What SSH can carry of a reset is what OpenSSH's client makes of it, so some tests ask sshd the same questions.
 
 use crate::common::bastion::Bastion;
+use crate::common::load::endless;
 use crate::common::services::{Sshd, echo, hear, says, serve, source, visit};
 use crate::common::ssh::{Ssh, SshCommand};
 use crate::common::{SOON, eventually, ports, stream};
@@ -339,7 +340,7 @@ fn beyond_the_cap_a_slow_reader_slows_its_session_and_gets_every_byte() {
 
 #[test]
 fn a_visitor_that_stops_beyond_the_cap_is_cut_and_the_session_goes_on() {
-    let (b, mut host, [port, other]) = little(crate::common::load::endless());
+    let (b, mut host, [port, other]) = little(endless());
     let mut neighbour = visit(other);
     let slow = Sipper::start(port, 4 * MIB);
     slows(&b, slow.address);
@@ -357,7 +358,7 @@ fn a_visitor_that_stops_beyond_the_cap_is_cut_and_the_session_goes_on() {
 
 #[test]
 fn a_cut_and_a_revoke_act_at_once_while_a_session_is_held() {
-    let (b, _host, [port, other]) = little(crate::common::load::endless());
+    let (b, _host, [port, other]) = little(endless());
     let mut neighbour = visit(other);
     let first = Sipper::start(port, 2 * MIB);
     let id = slows(&b, first.address)["visitor"].as_str().unwrap().to_owned();
@@ -380,6 +381,24 @@ fn a_cut_and_a_revoke_act_at_once_while_a_session_is_held() {
     assert!(at.saturating_duration_since(asked) < Duration::from_secs(2), "{:?}", at - asked);
     assert!(done < Duration::from_secs(3), "{done:?}");
     eventually("the ports are free", Duration::from_secs(2), || ports::is_free(port) && ports::is_free(other));
+}
+
+#[test]
+fn what_is_on_its_way_to_visitors_that_are_cut_does_not_end_the_session() {
+    let (b, mut host, [port, other]) = little(endless());
+    let session = b.tunnel(port).unwrap()["session"].clone();
+    let mut neighbour = visit(other);
+    for _ in 0..8 {
+        let visitors = [(); 4].map(|()| visit(port));
+        slows(&b, visitors[0].local_addr().unwrap());
+        let cuts = b.json(&["visitors", &port.to_string()]);
+        let ids = cuts.as_array().unwrap().iter().map(|v| v["id"].as_str().unwrap().to_owned());
+        let cuts: Vec<_> = ids.map(|id| b.command(&["cut", &id, "--yes"]).spawn().unwrap()).collect();
+        assert!(cuts.into_iter().all(|mut c| c.wait().unwrap().success()));
+        ping(&mut neighbour);
+    }
+    assert!(host.is_running());
+    assert_eq!(b.tunnel(other).unwrap()["session"], session);
 }
 
 #[test]
@@ -466,7 +485,7 @@ fn out_of_descriptors_visitors_wait_and_are_taken_when_there_are_some_again() {
     let line = limits.lines().find(|l| l.starts_with("Max open files")).unwrap();
     let before: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
     limit_files(b.pid(), files());
-    let mut waiting: Vec<_> = (0..8).map(|_| visit(port)).collect();
+    let mut waiting: Vec<_> = (0..32).map(|_| visit(port)).collect();
     b.log().wait("cannot accept visitors; they wait", SOON);
     let spent = ticks(b.pid());
     let began = Instant::now();
