@@ -27,19 +27,25 @@ const STAGGER: Duration = Duration::from_millis(4);
 pub async fn watch(registry: Arc<Registry>, mut up: mpsc::UnboundedReceiver<Arc<Tunnel>>) {
     let mut turn = Instant::now();
     while let Some(tunnel) = up.recv().await {
+        let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
+        show(&registry, &tunnel, kind, &health);
         turn = turn.max(Instant::now());
-        tokio::spawn(watch_tunnel(Arc::clone(&registry), tunnel, turn));
-        turn += STAGGER;
+        // What is not checked needs no turn, and wakes nobody.
+        let first = (kind != CheckKind::None).then_some(turn);
+        tokio::spawn(watch_tunnel(Arc::clone(&registry), tunnel, first));
+        if first.is_some() {
+            turn += STAGGER;
+        }
     }
 }
 
-async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>, turn: Instant) {
+async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>, turn: Option<Instant>) {
     let mut judge = Judge::default();
-    let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
-    show(&registry, &tunnel, kind, &health);
-    tokio::select! {
-        () = tokio::time::sleep_until(turn) => {}
-        () = tunnel.closed() => return,
+    if let Some(turn) = turn {
+        tokio::select! {
+            () = tokio::time::sleep_until(turn) => {}
+            () = tunnel.closed() => return,
+        }
     }
     loop {
         let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());

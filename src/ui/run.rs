@@ -22,6 +22,8 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 const CLIPBOARD_MAX: usize = 74_000;
 /// Least time between two frames that answer keys: a held key repeats thirty times a second.
 const ANSWER: Duration = Duration::from_millis(5);
+/// Rows whose words are made ready after a frame: a millisecond's work.
+const AHEAD: usize = 1_000;
 /// How long the last bytes, which give the terminal back, may take to be accepted.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -263,6 +265,7 @@ impl Console {
                     if !bytes.is_empty() {
                         permit.send(bytes.into_bytes());
                     }
+                    self.state.live.look_ahead(AHEAD);
                     let soonest = drawn.wake.into_iter().chain(self.state.deadline()).min();
                     let now = self.state.now;
                     wake = soonest.map(|t| {

@@ -4,12 +4,13 @@ use super::spark::Spark;
 use crate::audit::{Record, What};
 use crate::control::protocol::{Delta, Rows, Snapshot};
 use crate::model::{
-    DaemonView, Forecast, HostName, Incident, LeaseKind, Port, ReservationView, Seq, SessionId, SessionView,
+    DaemonView, Forecast, HostName, Incident, LeaseKind, LeaseView, Port, ReservationView, Seq, SessionId, SessionView,
     StateCounts, TeamName, TeamView, Time, TunnelState, TunnelView, forecast,
 };
 use crate::ui::words::{Lang, model};
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 /// Events kept; older ones are asked for again when somebody scrolls there.
@@ -28,6 +29,23 @@ pub(crate) struct Row {
     rate: Rate,
     /// What plain words of a filter are looked for in, made when one is first looked for.
     words: OnceLock<Box<str>>,
+}
+
+/// What of a tunnel can be looked for by a word.
+#[derive(PartialEq)]
+struct Said<'a> {
+    lease: &'a LeaseView,
+    state: TunnelState,
+    source: Option<SocketAddr>,
+    warning: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn of(v: &'a TunnelView) -> Self {
+        let (warning, error) = (v.warning.as_deref(), v.health.last_error.as_deref());
+        Self { lease: &v.lease, state: v.state, source: v.source, warning, error }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +80,11 @@ impl Row {
             let per_s = (per_s(seen.0, self.rate.seen.0), per_s(seen.1, self.rate.seen.1));
             self.rate = Rate { at, seen, per_s };
         }
+        // Most news is of counters, and nobody looks for those by a word.
+        if Said::of(&view) != Said::of(&self.view) {
+            self.words.take();
+        }
         self.view = view;
-        self.words.take();
     }
 
     /// As [`Self::update`], with the bytes since as those of this moment.
@@ -76,14 +97,14 @@ impl Row {
     /// What plain words of a filter are looked for in, in lower case: for ten thousand rows a key stroke.
     pub(crate) fn words(&self) -> &str {
         self.words.get_or_init(|| {
-            let v = &self.view;
-            let source = v.source.map(|a| a.to_string()).unwrap_or_default();
-            let (warning, reason) = (v.warning.as_deref().unwrap_or(""), v.lease.reason.as_deref().unwrap_or(""));
-            let error = v.health.last_error.as_deref().unwrap_or("");
-            let (port, host, team) = (self.port(), self.host(), self.team());
+            let Said { lease, state, source, warning, error } = Said::of(&self.view);
+            let source = source.map(|a| a.to_string()).unwrap_or_default();
+            let (warning, error) = (warning.unwrap_or(""), error.unwrap_or(""));
+            let (reason, service) = (lease.reason.as_deref().unwrap_or(""), self.service());
             // Whoever reads the state in another language looks for it in that.
-            let states = Lang::ALL.map(|l| model::state(l, v.state)).join(" ");
-            let words = format!("{port} {host} {team} {} {states} {source} {warning} {reason} {error}", self.service());
+            let states = Lang::ALL.map(|l| model::state(l, state)).join(" ");
+            let (port, host, team) = (lease.port, &lease.host, &lease.team);
+            let words = format!("{port} {host} {team} {service} {states} {source} {warning} {reason} {error}");
             words.to_lowercase().into()
         })
     }
@@ -139,6 +160,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// Makes ready what a filter looks in, of so many rows: the first letter of one should not wait for all of them.
+    pub(crate) fn look_ahead(&self, rows: usize) {
+        self.tunnels.values().filter(|r| r.words.get().is_none()).take(rows).for_each(|r| _ = r.words());
+    }
+
     /// Takes a snapshot in. Whether it is shown now: where its rows follow and there are older ones to see meanwhile, those
     /// stay until all have come.
     pub(crate) fn snapshot(&mut self, s: Snapshot) -> bool {
