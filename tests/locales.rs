@@ -79,6 +79,32 @@ fn no_korean_particle_depends_on_what_stands_in_a_place() {
     }
 }
 
+/// Keys can be moved: whoever says what to press takes it from the keys in force, by a place. Left are keys that cannot
+/// be moved: those of windows, and ^C.
+#[test]
+fn no_text_names_a_key_that_may_have_been_moved() {
+    let fixed = ["window", "problem", "setting.window", "export.offer_keys", "say.interrupt"];
+    // Units, and options of ssh and journalctl.
+    let other = ["column", "step.second_client", "step.running", "step.add_forward", "detail.howto_key"];
+    for texts_of in all() {
+        for ((section, name), e) in &texts_of {
+            let full = format!("{section}.{name}");
+            if fixed.iter().chain(&other).any(|f| full == *f || section == f) {
+                continue;
+            }
+            for t in texts(e) {
+                let words =
+                    t.split(['{', '}']).step_by(2).flat_map(|t| t.split(|c: char| !c.is_alphanumeric() && c != '\''));
+                let key = |w: &&str| {
+                    ["Esc", "Enter", "PgDn"].contains(w)
+                        || w.len() == 1 && w.chars().all(char::is_alphabetic) && !["a", "s"].contains(w)
+                };
+                assert_eq!(words.filter(key).collect::<Vec<_>>(), [""; 0], "{full}: {t}");
+            }
+        }
+    }
+}
+
 /// Words of the console stand in the catalogue alone. What is left is for logs, for whoever maintains it, or typed.
 #[test]
 fn no_sentence_is_left_in_the_code_of_the_console() {

@@ -10,6 +10,7 @@ pub mod bastion;
 pub mod ca;
 pub mod culprits;
 pub mod disk;
+pub mod incidents;
 pub mod lines;
 pub mod load;
 pub mod meter;

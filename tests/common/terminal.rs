@@ -42,6 +42,7 @@ impl Terminal {
             builder.cwd(dir);
         }
         builder.env_remove("NO_COLOR");
+        builder.env_remove("COLORTERM");
         builder.env_remove("SSH_AUTH_SOCK");
         builder.env_remove("TMUX");
         match term {
@@ -76,6 +77,20 @@ impl Terminal {
     /// What is on the screen.
     pub fn contents(&self) -> String {
         self.parser.screen().contents()
+    }
+
+    /// The colours on it: by number, or none where one is given by its parts.
+    pub fn colours(&self) -> Vec<Option<u8>> {
+        let screen = self.parser.screen();
+        let (rows, columns) = screen.size();
+        let cells = (0..rows.get()).flat_map(|y| (0..columns.get()).map(move |x| (y, x)));
+        let used = cells.filter_map(|(y, x)| screen.cell(y, x)).flat_map(|c| [c.fgcolor(), c.bgcolor()]);
+        used.filter_map(|c| match c {
+            vt100::Color::Default => None,
+            vt100::Color::Idx(n) => Some(Some(n)),
+            vt100::Color::Rgb(..) => Some(None),
+        })
+        .collect()
     }
 
     /// Types.

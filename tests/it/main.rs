@@ -40,4 +40,6 @@ mod shipping;
 mod slow;
 mod transfer;
 mod triage;
+mod triage_bastion;
+mod triage_teams;
 mod views;

@@ -22,7 +22,7 @@ fn a_storm_of_resizes_ends_with_a_right_screen() {
     // Every screen, with something over it and without, at sizes that have nothing in common.
     let sizes =
         [(500, 200), (10, 3), (140, 40), (1, 1), (40, 10), (20, 5), (500, 3), (10, 200), (80, 24), (59, 15), (120, 20)];
-    for round in ["1", "2", "3", "4", "5", "6", "2\r", "\x1b?", "\x1b:re", "\x1b/pay", "\x1bL", "\x1b2"] {
+    for round in ["1", "2", "3", "4", "5", "6", "7", "2\r", "]]]]", "\x1b?", "\x1b:re", "\x1b/pay", "\x1bL", "\x1b2"] {
         c.keys(round);
         for (columns, rows) in sizes {
             c.resize(columns, rows);
@@ -50,10 +50,23 @@ fn a_storm_of_resizes_ends_with_a_right_screen() {
 #[test]
 fn every_common_terminal_gets_its_screen_back_as_it_was() {
     let b = Bastion::builder().team("pay", 8).host("pay-01", "pay").operator("ops", "operator", &[]).start();
+    let port = b.port("pay", 0).to_string();
+    let _host = b.ssh("pay-01").forward(b.port("pay", 0), echo()).start().wait_forward();
     for term in ["xterm-256color", "screen", "screen-256color", "tmux", "tmux-256color", "linux", "vt220"] {
         let mut c = Terminal::run_as(&console(&b), Some(term));
         c.until_text("all well");
         c.until_text("live");
+        c.keys("2");
+        c.until_line(&["up", &port, "pay-01"]);
+        // No more colours than it has: what it does not know it would show as something else.
+        let colours = c.colours();
+        match term {
+            "vt220" => assert!(colours.is_empty(), "{term}: {colours:?}"),
+            "linux" | "screen" | "tmux" => {
+                assert!(colours.iter().all(|n| n.is_some_and(|n| n < 16)), "{term}: {colours:?}")
+            }
+            _ => assert!(colours.iter().any(|n| n.is_some_and(|n| n >= 16)), "{term}: {colours:?}"),
+        }
         c.keys("q");
         assert_eq!(c.wait_exit(), 0, "{term}");
         assert!(c.is_restored(), "{term}");

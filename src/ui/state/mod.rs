@@ -199,6 +199,10 @@ pub(crate) struct State {
     pub(crate) dialog: Option<Dialog>,
     pub(crate) prompt: Option<Prompt>,
     pub(crate) message: Option<Message>,
+    /// From when on the next key puts it away; nothing for what came of an act, which stays until something else is said.
+    pub(crate) message_until: Option<Time>,
+    /// A key is being seen to: what is said now is an answer to it.
+    pub(crate) keyed: bool,
     /// What it has said, oldest first.
     pub(crate) said: std::collections::VecDeque<(Time, Message)>,
     pub(crate) write_until: Option<Time>,
@@ -272,6 +276,8 @@ impl State {
             dialog: None,
             prompt: None,
             message: None,
+            message_until: None,
+            keyed: false,
             said: std::collections::VecDeque::new(),
             write_until: None,
             pending: BTreeMap::new(),
@@ -321,6 +327,11 @@ impl State {
     /// The language in force.
     pub(crate) fn lang(&self) -> Lang {
         self.own.lang
+    }
+
+    /// The key of a command as it is now, for texts that say what to press.
+    pub(crate) fn key(&self, name: &str) -> String {
+        self.own.set.keys.say(name)
     }
 
     pub(crate) fn role(&self) -> Role {

@@ -2,7 +2,7 @@
 
 use super::live::{Live, Row};
 use super::nav::Nav;
-use crate::audit::{About, AuditQuery, Record};
+use crate::audit::{About, AuditQuery, Found, Progress, Record};
 use crate::control::howto::{Format, HowTo};
 use crate::model::{HostName, Port, Seq, Time, VisitorId};
 use crate::ui::words::{Lang, tr};
@@ -102,7 +102,25 @@ pub(crate) struct History {
     /// How many of [`REACH_DAYS`] have been asked for, and whether the last of them has more.
     asked: usize,
     more: bool,
+    /// What is being searched for, and how many have come of the page.
+    piece: Option<AuditQuery>,
+    come: usize,
+    /// Everything from this one on has been searched.
+    from: Option<Seq>,
+    /// How far the search has come; nothing of it before the first answer.
+    pub(crate) progress: Option<Progress>,
     pub(crate) problem: Option<String>,
+}
+
+/// What is to be done when a piece of the search has come.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Then {
+    /// There is more of this page to look for.
+    GoOn(Box<AuditQuery>),
+    /// There was nothing: look further back.
+    Further,
+    /// That is enough for now.
+    Enough,
 }
 
 impl History {
@@ -125,6 +143,10 @@ impl History {
             upto: Seq(0),
             asked: 0,
             more: false,
+            piece: None,
+            come: 0,
+            from: None,
+            progress: None,
             problem: None,
         };
         new.absorb(live);
@@ -146,14 +168,29 @@ impl History {
         }
     }
 
-    /// Takes what the journal gave; whether to go on by itself, because nothing has come yet.
-    pub(crate) fn add(&mut self, records: Vec<Record>, more: bool) -> bool {
-        let before = self.records.len();
-        self.records.extend(records.into_iter().map(|r| (r.seq, Arc::new(r))));
-        self.more = more;
+    /// Takes a piece of what the journal has, and says how to go on.
+    pub(crate) fn add(&mut self, found: Found) -> Then {
+        self.come += found.records.len();
+        self.records.extend(found.records.into_iter().map(|r| (r.seq, Arc::new(r))));
+        self.from = found.next.or(self.from);
+        self.more = found.next.is_some();
+        self.progress = Some(found.progress);
         self.problem = None;
         self.order();
-        self.records.len() == before && !self.whole()
+        match self.piece.take() {
+            Some(piece) if self.more && self.come < PAGE => {
+                let rest = AuditQuery { before: self.from, limit: Some(PAGE - self.come), ..piece };
+                self.piece = Some(rest.clone());
+                Then::GoOn(Box::new(rest))
+            }
+            Some(_) if self.come == 0 && !self.whole() => Then::Further,
+            _ => Then::Enough,
+        }
+    }
+
+    /// Nobody looks any more: what has been asked for is the last of it for now.
+    pub(crate) fn stop(&mut self) {
+        self.piece = None;
     }
 
     fn order(&mut self) {
@@ -173,12 +210,15 @@ impl History {
             self.asked += 1;
         }
         let days = self.asked.checked_sub(1).and_then(|n| REACH_DAYS.get(n)).copied().flatten();
-        Some(AuditQuery {
-            before: self.records.keys().next().copied(),
+        let query = AuditQuery {
+            before: self.records.keys().next().copied().into_iter().chain(self.from).min(),
             since: days.map(|d| now - TimeDelta::days(d)),
             limit: Some(PAGE),
             ..self.query.clone()
-        })
+        };
+        (self.come, self.progress) = (0, None);
+        self.piece = Some(query.clone());
+        Some(query)
     }
 
     /// The journal has nothing older.

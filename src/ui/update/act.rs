@@ -46,7 +46,7 @@ pub(super) fn hindrance(state: &State, spec: &ActionSpec) -> Option<String> {
         let (needed, role) = (model::role(l, spec.role), model::role(l, state.role()));
         Some(tr!(l, ask.verb_role, verb, needed, role))
     } else if !state.writable() {
-        Some(tr!(l, ask.verb_read_only, key = state.own.set.keys.say("write"), verb))
+        Some(tr!(l, ask.verb_read_only, key = state.key("write"), verb))
     } else {
         None
     }
@@ -74,7 +74,7 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
         "assign" => {
             let Some(port) = port else { return Err(tr!(l, ask.select_port).into()) };
             if let Some(row) = row {
-                return Err(tr!(l, ask.leased_assign, port, host = row.host()));
+                return Err(tr!(l, ask.leased_assign, port, host = row.host(), find = state.key("next-free")));
             }
             Ok(assign(state, spec, Some(port), ""))
         }
@@ -85,9 +85,9 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
             (None, None) => Err(tr!(l, ask.no_lease_or_reservation).into()),
         },
         "reserve" => {
-            let port = port.ok_or_else(|| tr!(l, ask.select_free))?;
+            let port = port.ok_or_else(|| tr!(l, ask.select_free, find = state.key("next-free")))?;
             match row {
-                Some(row) => Err(tr!(l, ask.leased_reserve, port, host = row.host())),
+                Some(row) => Err(tr!(l, ask.leased_reserve, port, host = row.host(), find = state.key("next-free"))),
                 None => Ok(reserve(state, spec, port, "", "")),
             }
         }
@@ -133,12 +133,16 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
         "cut_visitor" => {
             let shown = super::tabs::shown(state) && state.tabs.tab == Tab::Visitors;
             let v = state.selected_visitor().filter(|_| shown);
-            let v = v.ok_or_else(|| tr!(l, ask.select_visitor))?;
+            let v = v.ok_or_else(|| tr!(l, ask.select_visitor, open = state.key("open"), next = state.key("right")))?;
             Ok(cut(state, spec, v.id))
         }
         "mute" | "unmute" => {
             let incident = state.selected_incident().filter(|_| state.screen == Screen::Triage);
-            mute::question(state, spec, &incident.ok_or_else(|| tr!(l, ask.select_incident))?.id)
+            mute::question(
+                state,
+                spec,
+                &incident.ok_or_else(|| tr!(l, ask.select_incident, triage = state.key("triage")))?.id,
+            )
         }
         _ => Err(tr!(l, ask.in_palette, verb = spec.verb, args = spec.args)),
     }

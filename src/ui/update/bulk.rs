@@ -1,7 +1,7 @@
 //! Marking rows, and asking once before something is done to all of them. Each act goes to the daemon on its own, so it is
 //! authorised and written down on its own.
 
-use super::{Effect, act, ran, say, send};
+use super::{Effect, act, ran, report, say, send};
 use crate::control::actions::ActionSpec;
 use crate::control::protocol::{Action, ApiError, Reply, Request};
 use crate::model::{BlockTarget, HostName, Port, SessionId};
@@ -50,7 +50,7 @@ pub(crate) fn can(spec: &ActionSpec) -> bool {
 pub(super) fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
     let l = state.lang();
     if !can(spec) {
-        return Err(tr!(l, bulk.one_at_a_time, verb = action::name(l, spec)));
+        return Err(tr!(l, bulk.one_at_a_time, verb = action::name(l, spec), back = state.key("back")));
     }
     let rows: Vec<&Row> = state.marks.iter().filter_map(|p| state.row(*p)).collect();
     let ways = match spec.id {
@@ -236,7 +236,7 @@ pub(super) fn lost(state: &mut State) {
     let Some(batch) = state.batch.take() else { return };
     let (progress, left, running) = (batch.progress(state.lang()), batch.todo.len(), batch.running);
     let text = tr!(state.lang(), bulk.lost, progress, left, running);
-    say(state, Tone::Bad, text);
+    report(state, Tone::Bad, text);
 }
 
 fn over(state: &mut State) {
@@ -247,7 +247,7 @@ fn over(state: &mut State) {
         Some(why) => tr!(state.lang(), bulk.over, progress, why),
         None => progress,
     };
-    say(state, tone, said);
+    report(state, tone, said);
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const NAMED: usize = 3;
 /// From what is selected: only what concerns that.
 pub(super) fn open(state: &mut State) {
     let Some(scope) = scope(state) else {
-        return say(state, Tone::Info, tr!(state.lang(), changes.nothing_selected));
+        return say(state, Tone::Info, tr!(state.lang(), changes.nothing_selected, changes = state.key("changes")));
     };
     let here = state.place();
     state.trail.push(here);

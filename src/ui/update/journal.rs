@@ -10,7 +10,7 @@ use crate::ui::words::tr;
 use chrono::{Days, Local, NaiveDate, TimeDelta};
 
 /// How long the daemon searches before it tells what it has, milliseconds.
-const SLICE_MS: u32 = 250;
+pub(super) const SLICE_MS: u32 = 250;
 /// How long what is known of the chain is good enough while events come.
 const CHAIN_FRESH_S: i64 = 10;
 
@@ -150,7 +150,18 @@ pub(super) fn day(state: &mut State, forward: bool) {
     let until = moved(day, true).map(|d| format!("until={d}"));
     let terms: Vec<String> = [Some(format!("since={day}")), until].into_iter().flatten().collect();
     narrow(state, &with_terms(&text, &["since", "until"], &terms));
-    say(state, Tone::Info, tr!(state.lang(), audit.day, day));
+    say(
+        state,
+        Tone::Info,
+        tr!(
+            state.lang(),
+            audit.day,
+            day,
+            day_back = state.key("day-back"),
+            day_on = state.key("day-on"),
+            back = state.key("back")
+        ),
+    );
 }
 
 /// The next kind of events.
@@ -193,11 +204,15 @@ pub(super) fn failures_step(state: &mut State, step: Step) {
 /// Shows the events of the selected source.
 pub(super) fn failures_open(state: &mut State) {
     let Some(name) = state.journal.failures.as_ref().and_then(Failures::current).map(|s| s.name.clone()) else {
-        return say(state, Tone::Info, tr!(state.lang(), audit.nothing_refused));
+        return say(
+            state,
+            Tone::Info,
+            tr!(state.lang(), audit.nothing_refused, day = state.key("day-back"), filter = state.key("filter")),
+        );
     };
     let text = state.filter().map(|f| f.text.clone()).unwrap_or_default();
     narrow(state, &with_terms(&text, &["source"], &[format!("source={name}")]));
-    say(state, Tone::Info, tr!(state.lang(), audit.source_only, name));
+    say(state, Tone::Info, tr!(state.lang(), audit.source_only, name, failures = state.key("failures")));
 }
 
 /// The command that finds the same.

@@ -1,6 +1,6 @@
 //! What comes from the daemon.
 
-use super::{Effect, bulk, changes, journal, ran, rehearse, say, send, tabs, visitors};
+use super::{Effect, bulk, changes, journal, ran, rehearse, report, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
 use crate::model::{Incident, Severity};
@@ -65,14 +65,16 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             if matches!(state.dialog, Some(crate::ui::state::dialog::Dialog::Ask(_))) {
                 state.dialog = None;
             }
-            let lost = std::mem::take(&mut state.pending);
-            let action = lost.into_values().find_map(|p| match p {
-                Pending::Action { action, .. } if !matches!(action, Action::WriteMode { .. }) => Some(action),
-                _ => None,
-            });
-            if let Some(action) = action {
-                let text = tr!(state.lang(), link.outcome_unknown, command = ran(&action));
-                say(state, Tone::Bad, text);
+            for lost in std::mem::take(&mut state.pending).into_values() {
+                let (Pending::Action { action, .. } | Pending::Batch(action)) = &lost else { continue };
+                if matches!(action, Action::WriteMode { .. }) {
+                    continue;
+                }
+                if matches!(lost, Pending::Action { .. }) {
+                    report(state, Tone::Bad, tr!(state.lang(), link.outcome_unknown, command = ran(action)));
+                }
+                // It was asked for, so it stands in the log, whatever came of it.
+                state.acts.end(state.now, action.clone(), Err(tr!(state.lang(), link.outcome_lost).to_owned()));
             }
             bulk::lost(state);
             state.acts.forget();
@@ -144,23 +146,23 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
         (Pending::Action { action: Action::WriteMode { on }, .. }, Ok(_)) => {
             if on {
                 state.write_until = Some(state.write_end());
-                say(state, Tone::Ok, tr!(state.lang(), link.write_on));
+                say(state, Tone::Ok, tr!(state.lang(), link.write_on, write = state.key("write")));
             }
         }
         (Pending::Action { action, .. }, Ok(Reply::Done(o))) => {
             let tone = if o.ok { Tone::Ok } else { Tone::Bad };
             state.acts.end(state.now, action.clone(), Ok(&o));
-            say(
+            report(
                 state,
                 tone,
                 tr!(state.lang(), link.done_seq, command = ran(&action), seq = o.seq, summary = o.summary),
             );
         }
         (Pending::Action { action, .. }, Ok(_)) => {
-            say(state, Tone::Info, tr!(state.lang(), link.done, command = ran(&action)))
+            report(state, Tone::Info, tr!(state.lang(), link.done, command = ran(&action)))
         }
         (Pending::Action { action, .. }, Err(e)) => {
-            say(state, Tone::Bad, tr!(state.lang(), link.refused, command = ran(&action), why = e));
+            report(state, Tone::Bad, tr!(state.lang(), link.refused, command = ran(&action), why = e));
             if !matches!(action, Action::WriteMode { .. }) {
                 state.acts.end(state.now, action, Err(tr!(state.lang(), link.outcome_refused, why = e)));
             }

@@ -64,6 +64,8 @@ pub(crate) enum Effect {
 
 /// Older events fetched at a time.
 const OLDER: usize = 500;
+/// How long a message stands at least that answers no key.
+const UNASKED: TimeDelta = TimeDelta::seconds(5);
 /// Messages kept for `:messages`.
 const SAID: usize = 100;
 /// How long the list of a tunnel's visitors is good enough.
@@ -72,16 +74,22 @@ const VISITORS_FRESH_MS: i64 = 2_000;
 /// Something was typed.
 pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
     let mut out = vec![];
+    state.keyed = true;
     match typed {
         Typed::Mouse(m) => mouse::mouse(state, m, &mut out),
         Typed::Paste(text) => typing::paste(state, &text),
         Typed::Key(k) => {
             let g = std::mem::take(&mut state.g_typed);
+            let cmd = state.own.set.keys.find(k, state.screen);
+            // Going back puts it away by itself, and does nothing else then.
+            if cmd != Some(Cmd::Back) && state.message_until.take_if(|t| *t <= state.now).is_some() {
+                state.message = None;
+            }
             if state.prompt.is_some() {
                 typing::prompt(state, k, &mut out);
             } else if state.dialog.is_some() {
                 typing::dialog(state, k, &mut out);
-            } else if let Some(cmd) = state.own.set.keys.find(k, state.screen) {
+            } else if let Some(cmd) = cmd {
                 command(state, if cmd == Cmd::G && g { Cmd::Top } else { cmd }, &mut out);
             }
         }
@@ -90,6 +98,7 @@ pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
     journal::attend(state, &mut out);
     rehearse::attend(state, &mut out);
     state.settle();
+    state.keyed = false;
     out
 }
 
@@ -128,13 +137,22 @@ pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
     if state.write_until.is_some_and(|t| t <= now) {
         state.write_until = None;
         state.dialog = None;
-        say(state, Tone::Info, tr!(state.lang(), ask.write_ended));
+        say(state, Tone::Info, tr!(state.lang(), ask.write_ended, write = state.key("write")));
         send_action(state, Action::WriteMode { on: false }, &mut out);
     }
     out
 }
 
+/// What came of an act: it stays until something else is said, or somebody puts it away.
+fn report(state: &mut State, tone: Tone, text: impl Into<String>) {
+    say(state, tone, text);
+    state.message_until = None;
+}
+
+/// What a key is answered with goes with the next key; what nobody asked for stands for a while first.
 fn say(state: &mut State, tone: Tone, text: impl Into<String>) {
+    let stands = if state.keyed { TimeDelta::zero() } else { UNASKED };
+    state.message_until = Some(state.now + stands);
     let message = Message { tone, text: text.into() };
     if state.said.len() >= SAID {
         state.said.pop_front();
@@ -209,7 +227,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             tabs::fill(state, out);
         }
         Cmd::Filter if state.screen == Screen::Ports => {
-            say(state, Tone::Info, tr!(state.lang(), ports.no_filter));
+            say(state, Tone::Info, tr!(state.lang(), ports.no_filter, tunnels = state.key("tunnels")));
         }
         Cmd::Filter => {
             let before = state.filter().map(|f| f.text.clone()).unwrap_or_default();
@@ -225,7 +243,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             state.session_sort.0 = state.session_sort.0.next();
             state.resort();
             let by = state.session_sort.0.said(state.lang());
-            say(state, Tone::Info, tr!(state.lang(), sort.sorted, by));
+            say(state, Tone::Info, tr!(state.lang(), sort.sorted, by, reverse = state.key("reverse")));
         }
         Cmd::Reverse if state.screen == Screen::Sessions => {
             state.session_sort.1 = !state.session_sort.1;
@@ -235,7 +253,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
             state.sort.0 = state.sort.0.next();
             state.resort();
             let by = state.sort.0.said(state.lang());
-            say(state, Tone::Info, tr!(state.lang(), sort.sorted, by));
+            say(state, Tone::Info, tr!(state.lang(), sort.sorted, by, reverse = state.key("reverse")));
         }
         Cmd::Reverse => {
             state.sort.1 = !state.sort.1;
@@ -263,7 +281,7 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         Cmd::Interrupt if state.interrupt_until.is_some_and(|t| t > state.now) => out.push(Effect::Quit),
         Cmd::Interrupt => {
             state.interrupt_until = Some(state.now + TimeDelta::seconds(2));
-            say(state, Tone::Info, tr!(state.lang(), say.interrupt));
+            say(state, Tone::Info, tr!(state.lang(), say.interrupt, quit = state.key("quit")));
         }
         Cmd::Redraw => out.push(Effect::Redraw),
         Cmd::Pause => follow(state, !state.follow),
@@ -284,10 +302,10 @@ fn command(state: &mut State, cmd: Cmd, out: &mut Vec<Effect>) {
         // Which port is the daemon's to say, so no screen of ports is needed for it.
         Cmd::Elsewhere(spec) if spec.id == "assign" => act::assign_next(state, spec),
         Cmd::Elsewhere(spec) => {
-            let place = Screen::ALL.into_iter().zip(1..).find(|(s, _)| keys::offered(spec, *s));
+            let place = Screen::ALL.into_iter().find(|s| keys::offered(spec, *s));
             let (l, verb, args) = (state.lang(), spec.verb, spec.args);
             let said = match place {
-                Some((s, n)) => tr!(l, ask.elsewhere, verb, args, screen = s.name(l), key = n),
+                Some(s) => tr!(l, ask.elsewhere, verb, args, screen = s.name(l), key = state.key(s.word())),
                 None => tr!(l, ask.elsewhere_palette, verb, args),
             };
             say(state, Tone::Info, said);

@@ -11,7 +11,7 @@ use crate::ui::words::tr;
 pub(super) fn search(state: &mut State, forward: bool) {
     let filter = Filter::parse(&state.last_search);
     if filter.is_empty() {
-        return say(state, Tone::Info, tr!(state.lang(), say.nothing_to_seek));
+        return say(state, Tone::Info, tr!(state.lang(), say.nothing_to_seek, filter = state.key("filter")));
     }
     let height = state.list_height();
     let (len, here) = match state.screen {

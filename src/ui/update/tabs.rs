@@ -1,10 +1,11 @@
 //! The tabs of a tunnel's detail: going from one to another, moving in them, and asking the daemon for what they show.
 
-use super::{Effect, Pending, Step, send, visitors};
+use super::{Effect, Pending, Step, journal, send, visitors};
+use crate::audit::AuditQuery;
 use crate::control::howto::Format;
 use crate::control::protocol::{ApiError, Reply, Request};
 use crate::model::{BlockTarget, HostName, Port};
-use crate::ui::state::tabs::{History, Tab};
+use crate::ui::state::tabs::{History, Tab, Then};
 use crate::ui::state::{Screen, State};
 use crate::ui::words::tr;
 
@@ -57,8 +58,14 @@ fn older(state: &mut State, out: &mut Vec<Effect>) {
     let Some(history) = &mut state.tabs.history else { return };
     let (port, tab) = (history.port, history.tab);
     if let Some(query) = history.next(now) {
-        send(state, Request::Audit(Box::new(query)), Pending::History { port, tab }, out);
+        search(state, (port, tab), Box::new(query), out);
     }
+}
+
+/// A piece at a time, so that it is seen how far it has come and nothing is searched that nobody looks at any more.
+fn search(state: &mut State, (port, tab): (Port, Tab), query: Box<AuditQuery>, out: &mut Vec<Effect>) {
+    let request = Request::Search { query, slice_ms: Some(journal::SLICE_MS) };
+    send(state, request, Pending::History { port, tab }, out);
 }
 
 /// Moves within the open tab.
@@ -102,14 +109,20 @@ pub(super) fn history(
     out: &mut Vec<Effect>,
 ) {
     let lang = state.lang();
+    let seen = state.detail && shown(state) && state.tabs.tab == tab && state.selected_port() == Some(port);
     let Some(history) = state.tabs.history.as_mut().filter(|h| h.port == port && h.tab == tab) else {
         // Another was opened meanwhile, and waited for this to be over.
         return older(state, out);
     };
     match result {
-        Ok(Reply::Records { records, more }) => {
-            if history.add(records, more) {
-                older(state, out);
+        Ok(Reply::Found(found)) => {
+            if !seen {
+                history.stop();
+            }
+            match history.add(found) {
+                Then::GoOn(query) => search(state, (port, tab), query, out),
+                Then::Further => older(state, out),
+                Then::Enough => {}
             }
         }
         Ok(_) => {}

@@ -319,3 +319,32 @@ fn record_of_daemon(seq: u64) -> crate::audit::Record {
     use crate::audit::{Context, Outcome, What};
     record(seq, t0(), What::DaemonStop { cause: "SIGTERM".into() }, Outcome::Success, Context::default())
 }
+
+#[test]
+fn what_a_key_is_answered_with_goes_with_the_next_key_and_what_came_of_an_act_stays() {
+    let mut s = writable((80, 24));
+    keys(&mut s, "X");
+    assert!(message(&s).contains("select a visitor first"), "{}", message(&s));
+    keys(&mut s, "j");
+    assert_eq!(message(&s), "", "one has moved on");
+    // Esc puts it away and does nothing else.
+    keys(&mut s, "/pay\r");
+    keys(&mut s, "X\x1b");
+    assert_eq!((message(&s), s.filter().is_some()), ("", true));
+    // What nobody asked for is not missed by somebody who happens to type.
+    say(&mut s, Tone::Bad, "the audit is not well");
+    keys(&mut s, "j");
+    assert_eq!(message(&s), "the audit is not well");
+    let later = s.now + UNASKED;
+    tick(&mut s, later);
+    keys(&mut s, "j");
+    assert_eq!(message(&s), "");
+    // An outcome stands until something else is said, or it is put away.
+    report(&mut s, Tone::Ok, "$ portreeve revoke pay-db");
+    let later = s.now + TimeDelta::seconds(60);
+    tick(&mut s, later);
+    keys(&mut s, "jk2");
+    assert!(message(&s).contains("revoke"));
+    keys(&mut s, "\x1b");
+    assert_eq!(message(&s), "");
+}

@@ -2,6 +2,7 @@
 
 use super::{Effect, act, answer, export, palette, themes, undo};
 use crate::ui::input::Key;
+use crate::ui::keys::Cmd;
 use crate::ui::state::State;
 use crate::ui::state::dialog::{Dialog, Prompt};
 use tui_input::{Input, InputRequest};
@@ -115,7 +116,7 @@ pub(super) fn dialog(state: &mut State, key: Key, out: &mut Vec<Effect>) {
         Some(Dialog::Help { .. }) if key == Key::Esc && !state.help.0.value().is_empty() => {
             state.help = Default::default()
         }
-        Some(Dialog::Log { .. }) if matches!(key, Key::Char('U')) => {
+        Some(Dialog::Log { .. }) if state.own.set.keys.find(key, state.screen) == Some(Cmd::Undo) => {
             state.dialog = None;
             undo::undo(state, None);
         }

@@ -15,9 +15,9 @@ pub(super) const COLUMNS: [Column; 6] = [
     col("time", |l| tr!(l, column.time), 12, 12, 0),
     num("seq", |l| tr!(l, column.seq), 6, 6),
     col("who", |l| tr!(l, column.who), 9, 16, 1),
-    col("on-what", |l| tr!(l, column.on_what), 12, 26, 2),
+    col("on-what", |l| tr!(l, column.on_what), 17, 26, 2),
     col("source", |l| tr!(l, column.source), 15, 22, 3),
-    col("event", |l| tr!(l, column.event), 24, 400, 0),
+    col("event", |l| tr!(l, column.event), 33, 400, 0),
 ];
 
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
@@ -59,12 +59,12 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     if rows.len == 0 && list.height > 2 {
         let (dim, l) = (c.pal.dim, c.lang());
         let note = match &c.state.journal.hunt {
-            Some(h) if h.runs() => tr!(l, audit.searching_empty),
-            Some(h) if h.phase == Phase::Done => tr!(l, audit.none_at_all),
-            Some(_) => tr!(l, audit.none_searched),
-            None => tr!(l, audit.empty),
+            Some(h) if h.runs() => tr!(l, audit.searching_empty).to_owned(),
+            Some(h) if h.phase == Phase::Done => tr!(l, audit.none_at_all, back = c.key("back")),
+            Some(_) => tr!(l, audit.none_searched, up = c.key("up"), back = c.key("back")),
+            None => tr!(l, audit.empty).to_owned(),
         };
-        c.put(list, list.x + 1, list.y + 2, note, dim);
+        c.put(list, list.x + 1, list.y + 2, &note, dim);
     }
     if foot > 0 {
         whole(c, Rect { y: list.bottom(), height: foot, ..area });
@@ -106,12 +106,12 @@ fn mode(c: &Canvas<'_>) -> Span {
     } else if c.state.follow {
         (format!("{} {}", c.glyph("●", "*"), tr!(l, audit.follow)), c.pal.ok)
     } else if new > 0 {
-        (tr!(l, audit.paused_new, n = new), c.pal.notice)
+        (tr!(l, audit.paused_new, n = new, bottom = c.key("bottom")), c.pal.notice)
     } else if c.state.filter().is_none() && c.state.live.beginning && c.state.audit.index(&c.state.audit_ids) == Some(0)
     {
         (tr!(l, audit.paused_beginning).to_owned(), c.pal.dim)
     } else {
-        (tr!(l, audit.paused).to_owned(), c.pal.warn)
+        (tr!(l, audit.paused, bottom = c.key("bottom")).to_owned(), c.pal.warn)
     }
 }
 
@@ -122,11 +122,13 @@ fn hunting(c: &Canvas<'_>, full: bool) -> Option<Span> {
     let (files_done, files) = (p.files_done, p.files);
     let (l, done, all) = (c.lang(), text::bytes(p.bytes_done), text::bytes(p.bytes));
     Some(match (&h.phase, full) {
-        (Phase::Running, true) => (tr!(l, audit.running, done, all, files_done, files, found), c.pal.warn),
-        (Phase::Running, false) => (tr!(l, audit.running_short, done, all, found), c.pal.warn),
-        (Phase::Enough, true) => (tr!(l, audit.enough, found, done, all), c.pal.info),
-        (Phase::Enough, false) => (tr!(l, audit.enough_short, found), c.pal.info),
-        (Phase::Stopped, true) => (tr!(l, audit.stopped, done, all, found), c.pal.warn),
+        (Phase::Running, true) => {
+            (tr!(l, audit.running, done, all, files_done, files, found, back = c.key("back")), c.pal.warn)
+        }
+        (Phase::Running, false) => (tr!(l, audit.running_short, done, all, found, back = c.key("back")), c.pal.warn),
+        (Phase::Enough, true) => (tr!(l, audit.enough, found, done, all, up = c.key("up")), c.pal.info),
+        (Phase::Enough, false) => (tr!(l, audit.enough_short, found, up = c.key("up")), c.pal.info),
+        (Phase::Stopped, true) => (tr!(l, audit.stopped, done, all, found, up = c.key("up")), c.pal.warn),
         (Phase::Stopped, false) => (tr!(l, audit.stopped_short, found), c.pal.warn),
         (Phase::Done, true) => (tr!(l, audit.searched, all, files, found), c.pal.dim),
         (Phase::Done, false) => (tr!(l, audit.searched_short, found), c.pal.dim),

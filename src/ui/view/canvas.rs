@@ -42,6 +42,11 @@ impl Canvas<'_> {
         self.state.lang()
     }
 
+    /// The key of a command as it is now, for texts that say what to press.
+    pub(crate) fn key(&self, name: &str) -> String {
+        self.state.key(name)
+    }
+
     /// Writes on one line from `x`, at most to the area's right edge; the column after it.
     pub(crate) fn put(&mut self, area: Rect, x: u16, y: u16, s: &str, style: Style) -> u16 {
         let right = area.right().min(self.buf.area.right());

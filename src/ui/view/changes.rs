@@ -34,11 +34,11 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     if rows.len == 0 {
         let dim = c.pal.dim;
         let note = match (&c.state.live.daemon, c.state.filter()) {
-            (None, _) => tr!(c.lang(), changes.waiting),
-            (_, Some(_)) => tr!(c.lang(), changes.all_hidden),
-            _ => tr!(c.lang(), changes.none),
+            (None, _) => tr!(c.lang(), changes.waiting).to_owned(),
+            (_, Some(_)) => tr!(c.lang(), changes.all_hidden, back = c.key("back")),
+            _ => tr!(c.lang(), changes.none, longer = c.key("longer")),
         };
-        c.put(area, area.x + 1, area.y + u16::from(area.height > 3), note, dim);
+        c.put(area, area.x + 1, area.y + u16::from(area.height > 3), &note, dim);
         return;
     }
     // One line of what stands below is the title above.
@@ -113,7 +113,9 @@ fn title(c: &mut Canvas<'_>, area: Rect) {
         (Some(problem), ..) => (problem.clone(), bad),
         (None, true, _) => (tr!(l, changes.asking).to_owned(), warn),
         (None, false, true) => (tr!(l, changes.newest_only).to_owned(), warn),
-        (None, false, false) => (tr!(l, changes.keys).to_owned(), dim),
+        (None, false, false) => {
+            (tr!(l, changes.keys, longer = c.key("longer"), shorter = c.key("shorter")).to_owned(), dim)
+        }
     };
     let room = usize::from(area.width).saturating_sub(2);
     let said = text::cut(&said, room);

@@ -36,7 +36,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
         Some(Dialog::Log { scroll }) => {
             let width = area.width.saturating_sub(4).min(100);
             let lines = log::lines(c, usize::from(width.saturating_sub(4)));
-            scrolled(c, area, width, &lines, *scroll, tr!(l, window.log));
+            scrolled(c, area, width, &lines, *scroll, &tr!(l, window.log, undo = c.key("undo")));
         }
         Some(Dialog::Themes { before }) => themes(c, area, before),
         Some(Dialog::Offer { rows, text }) => {
@@ -130,12 +130,8 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
     let l = c.lang();
     let label_width = ask.fields.iter().map(|f| text::width(f.label.said(l))).max().unwrap_or(0) + 2;
     let (plain, dim, bad, accent, selection) = (c.pal.text, c.pal.dim, c.pal.bad, c.pal.accent, c.pal.selection);
+    let mut facts: Vec<String> = ask.facts.iter().flat_map(|f| text::wrap(f, room)).collect();
     let mut lines: Vec<Vec<Span>> = vec![];
-    for f in &ask.facts {
-        lines.extend(text::wrap(f, room).into_iter().map(|l| vec![(l, plain)]));
-    }
-    lines.push(vec![]);
-    let first_field = lines.len();
     for (i, f) in ask.fields.iter().enumerate() {
         let here = i == ask.focus;
         let value_room = room.saturating_sub(label_width + 2);
@@ -167,11 +163,26 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
         lines.extend(text::wrap(p, room).into_iter().map(|l| vec![(l, bad)]));
     }
     let keys = if ask.yes_no() { tr!(l, window.yes_no).to_owned() } else { tr!(l, window.enter).to_owned() };
-    lines.push(vec![]);
+    // On a small screen empty lines go first, then the last of the facts: what it cuts is the first of them.
+    let height = usize::from(area.height.saturating_sub(2));
+    let airy = facts.len() + lines.len() + 3 <= height;
+    let most = height.saturating_sub(lines.len() + 1).max(1);
+    if !airy && facts.len() > most {
+        facts.truncate(most);
+        if let Some(last) = facts.last_mut() {
+            *last = text::fit(&format!("{last} …"), room.min(text::width(last) + 2), false);
+        }
+    }
+    if airy {
+        lines.push(vec![]);
+    }
     lines.push(vec![(keys, dim)]);
+    let first_field = facts.len() + usize::from(airy);
+    let gap = airy.then(Vec::new);
+    lines.splice(..0, facts.into_iter().map(|f| vec![(f, plain)]).chain(gap));
     let title = tr!(l, window.question, title = ask.title);
     let inner = window(c, area, width, lines.len(), &title);
-    // On a small screen the end matters most: the fields and the keys.
+    // Where even that is too much the end matters most: the fields and the keys.
     let skip = lines.len().saturating_sub(usize::from(inner.height));
     for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(skip)) {
         c.line(inner, y, line);

@@ -187,7 +187,8 @@ fn counts(c: &Canvas<'_>, words: bool) -> Vec<Span> {
 fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
     let alarms = crate::triage::alarms(c.state.live.incidents());
     let mut x = area.x;
-    for (n, screen) in (1..).zip(Screen::ALL) {
+    for screen in Screen::ALL {
+        let n = c.key(screen.word());
         let here = screen == c.state.screen;
         let alarmed = screen == Screen::Triage && alarms > 0;
         let style = match here {
@@ -211,7 +212,18 @@ fn tabs(c: &mut Canvas<'_>, area: Rect, y: u16) {
     let room = usize::from(area.right().saturating_sub(x));
     let total = |spans: &[Span]| spans.iter().map(|(s, _)| text::width(s)).sum::<usize>();
     let full = counts(c, true);
-    let spans = if total(&full) < room { full } else { counts(c, false) };
+    let mut spans = if total(&full) < room { full } else { counts(c, false) };
+    let tight = total(&spans) >= room;
+    if let Some((last, _)) = spans.last_mut().filter(|_| tight) {
+        last.truncate(last.trim_end().len());
+    }
+    // Half a number is another number: what there is no room for is left out, what counts none first.
+    let none =
+        |(said, _): &Span| said.trim_end().ends_with('0') && said.chars().filter(char::is_ascii_digit).count() == 1;
+    while total(&spans) >= room && !spans.is_empty() {
+        let at = spans.iter().rposition(none).unwrap_or(spans.len() - 1);
+        spans.remove(at);
+    }
     let width = u16::try_from(total(&spans)).unwrap_or(0);
     let at = area.right().saturating_sub(width).max(x + 1);
     c.line(Rect { x: at, width: area.right().saturating_sub(at), ..area }, y, &spans);
@@ -229,7 +241,7 @@ fn filter(c: &mut Canvas<'_>, area: Rect, y: u16) {
     let tail = match &c.state.filter_problem {
         Some(field) => (tr!(c.lang(), frame.no_field, field), bad),
         None if typed.is_some() => (tr!(c.lang(), frame.hidden, n), dim),
-        None => (tr!(c.lang(), frame.hidden_clear, n), dim),
+        None => (tr!(c.lang(), frame.hidden_clear, n, back = c.key("back")), dim),
     };
     let tail = (format!("  {}", tail.0), tail.1);
     let room = usize::from(area.width).saturating_sub(2 + text::width(&tail.0));
@@ -288,7 +300,7 @@ fn tone(c: &Canvas<'_>, tone: Tone) -> (&'static str, Style) {
 fn said(c: &Canvas<'_>) -> Span {
     if let Some(batch) = &c.state.batch {
         let progress = batch.progress(c.lang());
-        return (tr!(c.lang(), frame.batch_running, progress), c.pal.warn);
+        return (tr!(c.lang(), frame.batch_running, progress, back = c.key("back")), c.pal.warn);
     }
     let running = c.state.pending.values().find_map(|p| match p {
         Pending::Action { action, asked } => Some((action, *asked)),

@@ -30,7 +30,7 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
         out.push(vec![(tr!(c.lang(), window.nothing_done).to_owned(), dim)]);
     } else {
         out.push(vec![]);
-        let hint = tr!(c.lang(), window.undo_hint, key = c.state.own.set.keys.say("undo"));
+        let hint = tr!(c.lang(), window.undo_hint, key = c.key("undo"));
         out.extend(text::wrap(&hint, width).into_iter().map(|l| vec![(l, dim)]));
     }
     out

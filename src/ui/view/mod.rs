@@ -88,4 +88,4 @@ pub(crate) fn draw(state: &State) -> Drawn {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -118,13 +118,19 @@ fn about(c: &mut Canvas<'_>, area: Rect) {
         None if kind == PortKind::Reserved => {
             if let Some(r) = c.state.live.reservation(port) {
                 spans.push((tr!(l, ports.reserved, until = c.moment(r.until), by = r.by), text_style));
-                why.push((format!(" {}", tr!(l, ports.reserved_hint, reason = r.reason)), dim));
+                let (release, reserve) = (c.key("release"), c.key("reserve"));
+                let hint = tr!(l, ports.reserved_hint, reason = r.reason, release, reserve);
+                why.push((format!(" {hint}"), dim));
             }
         }
         None => {
             let team = c.state.live.team_of(port).map(|t| t.name.to_string()).unwrap_or_default();
             spans.push((tr!(l, ports.range_of, team), text_style));
-            let hint = if c.state.writable() { tr!(l, ports.hint_write) } else { tr!(l, ports.hint_read) };
+            let hint = if c.state.writable() {
+                tr!(l, ports.hint_write, assign = c.key("assign"), reserve = c.key("reserve"))
+            } else {
+                tr!(l, ports.hint_read, write = c.key("write"), assign = c.key("assign"), reserve = c.key("reserve"))
+            };
             why.push((format!(" {hint}"), dim));
         }
     }

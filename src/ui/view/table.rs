@@ -55,6 +55,8 @@ pub(crate) fn widths(columns: &[Column], room: u16) -> Vec<u16> {
         }
     }
     let mut spare = room.saturating_sub(need(&shown));
+    // Where those that stay are too much, each gets what is left of the room: the last is cut, and says so.
+    let mut left = room;
     columns
         .iter()
         .zip(&shown)
@@ -64,7 +66,9 @@ pub(crate) fn widths(columns: &[Column], room: u16) -> Vec<u16> {
             }
             let extra = spare.min(c.max - c.min);
             spare -= extra;
-            c.min + extra
+            let width = (c.min + extra).min(left);
+            left = left.saturating_sub(width + 1);
+            width
         })
         .collect()
 }
@@ -139,6 +143,6 @@ mod tests {
         assert_eq!(widths(&columns, 40), [20, 5, 5]);
         assert_eq!(widths(&columns, 17), [5, 5, 5]);
         assert_eq!(widths(&columns, 16), [10, 0, 5]);
-        assert_eq!(widths(&columns, 3), [5, 0, 0]);
+        assert_eq!(widths(&columns, 3), [3, 0, 0], "no wider than there is room");
     }
 }

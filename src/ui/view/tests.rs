@@ -2,6 +2,8 @@
 
 mod anything;
 mod korean;
+mod moved;
+mod sizes;
 mod styled;
 
 use super::draw;
@@ -17,7 +19,7 @@ use insta::assert_snapshot;
 use ratatui::buffer::Buffer;
 
 /// The frame as text, a line each; the second half of a wide character is left out.
-pub(super) fn show(s: &State) -> String {
+pub(crate) fn show(s: &State) -> String {
     let d = draw(s);
     let mut out = lines(&d.buffer).join("\n");
     if let Some((x, y)) = d.cursor {

@@ -171,8 +171,8 @@ fn calm(c: &mut Canvas<'_>, area: Rect) {
     let l = c.lang();
     let (title, style, well) = match (&c.state.live.daemon, c.state.filter()) {
         (None, _) => (tr!(l, triage.waiting).to_owned(), dim, false),
-        (_, Some(_)) => (tr!(l, triage.all_hidden).to_owned(), dim, false),
-        _ if !c.state.live.triaged() => (tr!(l, triage.too_old).to_owned(), warn, false),
+        (_, Some(_)) => (tr!(l, triage.all_hidden, back = c.key("back")).to_owned(), dim, false),
+        _ if !c.state.live.triaged() => (tr!(l, triage.too_old, tunnels = c.key("tunnels")).to_owned(), warn, false),
         _ if !c.state.is_live() => (tr!(l, triage.was_well).to_owned(), dim, false),
         _ => (format!("{} {}", c.glyph("✓", "+"), tr!(l, triage.well)), ok, true),
     };

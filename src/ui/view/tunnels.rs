@@ -59,12 +59,12 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
     if rows.len == 0 && c.state.first_tunnel().is_none() && list.height > 2 {
         let dim = c.pal.dim;
         let note = match (&c.state.live.daemon, c.state.filter()) {
-            (None, _) => tr!(c.lang(), tunnels.waiting),
-            _ if c.state.live.filling() => tr!(c.lang(), tunnels.filling),
-            (_, Some(_)) => tr!(c.lang(), tunnels.all_hidden),
-            _ => tr!(c.lang(), tunnels.empty),
+            (None, _) => tr!(c.lang(), tunnels.waiting).to_owned(),
+            _ if c.state.live.filling() => tr!(c.lang(), tunnels.filling).to_owned(),
+            (_, Some(_)) => tr!(c.lang(), tunnels.all_hidden, back = c.key("back")),
+            _ => tr!(c.lang(), tunnels.empty).to_owned(),
         };
-        c.put(list, list.x + 1, list.y + 2, note, dim);
+        c.put(list, list.x + 1, list.y + 2, &note, dim);
     }
     if let Some(side) = side {
         detail::draw(c, side, c.state.tunnels.selected, c.state.detail);
@@ -98,7 +98,7 @@ fn marks(c: &mut Canvas<'_>, list: Rect, rows: &Rows) {
     }
     let shown = c.state.tunnel_rows.iter().filter(|p| c.state.marks.contains(p)).count();
     let note = match n - shown {
-        0 => tr!(c.lang(), tunnels.marked, n),
+        0 => tr!(c.lang(), tunnels.marked, n, back = c.key("back")),
         hidden => tr!(c.lang(), tunnels.marked_hidden, n, hidden),
     };
     let note = format!(" {note} ");
@@ -123,8 +123,8 @@ pub(super) fn intro(c: &mut Canvas<'_>, area: Rect) -> Rect {
         return area;
     }
     let (title, accent) = (c.pal.title, c.pal.accent);
-    let said = tr!(c.lang(), tunnels.first);
-    c.put(area, area.x, area.y, said, title);
+    let said = tr!(c.lang(), tunnels.first, copy = c.key("copy"));
+    c.put(area, area.x, area.y, &said, title);
     let mut y = area.y + 2;
     for line in &lines {
         c.put(area, area.x, y, line, accent);

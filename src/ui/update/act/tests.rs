@@ -168,3 +168,32 @@ fn acts_are_logged_and_taken_back_each_by_its_own_question() {
     link(&mut s, LinkEvent::Reply(*id, Err(why)));
     assert_eq!(s.acts.log.back().unwrap().undo, crate::ui::state::acts::Undo::Nothing);
 }
+
+/// To take back is to act: it shows what it cuts, and the daemon is asked what it would say, as for any other act.
+#[test]
+fn an_undo_shows_what_it_cuts_and_is_rehearsed() {
+    let mut s = writable((80, 24));
+    let lease = tunnel(20103, "결제-서버", "pay", "ssh", TunnelState::Up).lease;
+    for (typed, by_number) in [("U", false), (":undo 310\r", true)] {
+        let action = Action::Assign { host: lease.host.clone(), port: Some(lease.port), service: None, reason: None };
+        let done =
+            Outcome { seq: Seq(310), summary: String::new(), ok: true, lease: Some(lease.clone()), revocation: None };
+        s.acts = Default::default();
+        s.acts.begin(&action, Default::default());
+        s.acts.end(s.now, action, Ok(&done));
+        let effects = keys(&mut s, typed);
+        let [Effect::Send(id, Request::Rehearse(Action::Release { port, .. }))] = &effects[..] else {
+            panic!("{by_number}: {effects:?}")
+        };
+        assert_eq!(*port, lease.port);
+        let rule = "port 20103 is leased to host 결제-서버; that ends".to_owned();
+        let said = crate::control::protocol::Explanation { allowed: true, port: Some(*port), rule, steps: vec![] };
+        link(&mut s, LinkEvent::Reply(*id, Ok(Reply::Explained(said))));
+        let shown = crate::ui::view::tests::show(&s);
+        for part in ["takes back: portreeve assign", "cuts 1 live tunnel and 3 visitors", "would be done: port 20103"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        keys(&mut s, "\x1b");
+        assert!(s.dialog.is_none());
+    }
+}

@@ -15,6 +15,10 @@ fn the_loss_of_the_daemon_ends_write_mode_and_open_questions_and_tells_what_was_
     link(&mut s, LinkEvent::Down("gone".into()));
     assert!(s.dialog.is_none() && !s.writable() && s.pending.is_empty());
     assert!(message(&s).contains("outcome unknown"), "{}", message(&s));
+    let act = s.acts.log.back().unwrap();
+    let line = crate::ui::sentence::command(&act.action);
+    assert_eq!((line.as_str(), act.ok, act.seq), ("portreeve reconnect pay-db", false, None), "it is in the log");
+    assert!(act.outcome.contains("outcome unknown"));
     link(&mut s, LinkEvent::Push(Push::Snapshot(snapshot())));
     assert!(s.is_live());
 }

@@ -63,12 +63,43 @@ fn a_visitor_is_not_cut_in_read_only_mode() {
     assert!(s.dialog.is_none());
 }
 
+fn piece(records: Vec<crate::audit::Record>, next: Option<u64>) -> Reply {
+    let progress = crate::audit::Progress { files_done: 1, files: 9, bytes_done: 300 << 20, bytes: 1 << 30 };
+    Reply::Found(crate::audit::Found { records, next: next.map(Seq), progress })
+}
+
+#[test]
+fn a_search_of_the_journal_goes_on_by_pieces_says_how_far_it_is_and_stops_when_nobody_looks() {
+    let mut s = console((80, 24));
+    let asked = keys(&mut s, "\rhh");
+    let asked = answer(&mut s, &asked[asked.len() - 1..], piece(vec![], Some(70)));
+    let [Effect::Send(_, Request::Search { query, .. })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((query.before, query.limit), (Some(Seq(70)), Some(200)));
+    let shown = crate::ui::view::tests::show(&s);
+    assert!(shown.contains("searching the journal for older ones: 300M of 1.0G"), "{shown}");
+    let granted = |seq| record(seq, ago(9_000), granted(20101), Outcome::Success, of("pay-db", 20101));
+    let asked = answer(&mut s, &asked, piece(vec![granted(61)], Some(60)));
+    let [Effect::Send(_, Request::Search { query, .. })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((query.before, query.limit), (Some(Seq(60)), Some(199)), "one of the page has come");
+    // The detail is left, and what is on its way is the last.
+    keys(&mut s, "\x1b");
+    assert_eq!(answer(&mut s, &asked, piece(vec![granted(51)], Some(50))), []);
+    assert!(keys(&mut s, "\r").iter().all(|e| !matches!(e, Effect::Send(_, Request::Search { .. }))));
+    keys(&mut s, "h");
+    keys(&mut s, "h");
+    assert!(s.tabs.history.as_ref().unwrap().ids.ends_with(&[Seq(61), Seq(51)]));
+    // On it goes where it was, not from the beginning.
+    let asked = keys(&mut s, "G");
+    let [Effect::Send(_, Request::Search { query, .. })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(query.before, Some(Seq(50)));
+}
+
 #[test]
 fn sign_ins_reach_back_beyond_what_the_console_has() {
     let mut s = console((80, 24));
     let asked = keys(&mut s, "\rlll");
     let query = |effects: &[Effect]| match effects.last() {
-        Some(Effect::Send(_, Request::Audit(q))) => q.clone(),
+        Some(Effect::Send(_, Request::Search { query, .. })) => query.clone(),
         other => panic!("{other:?}"),
     };
     let first = query(&asked);
@@ -77,12 +108,12 @@ fn sign_ins_reach_back_beyond_what_the_console_has() {
     assert!(first.since.is_some(), "not the whole journal for a glance");
     // Nothing in a day: it looks further by itself, and then it has something.
     let id = |e: &[Effect]| if let Some(Effect::Send(id, _)) = e.last() { *id } else { panic!("{e:?}") };
-    let none = Reply::Records { records: vec![], more: false };
+    let none = piece(vec![], None);
     let asked = update::link(&mut s, LinkEvent::Reply(id(&asked), Ok(none)));
     assert!(query(&asked).since.unwrap() < first.since.unwrap());
     let signed = What::AuthSuccess { role: None, client: "OpenSSH_9.2p1".into() };
     let old = record(7, ago(86_400 * 20), signed.clone(), Outcome::Success, of("pay-db", 20101));
-    let reply = Reply::Records { records: vec![old], more: true };
+    let reply = piece(vec![old], None);
     assert!(update::link(&mut s, LinkEvent::Reply(id(&asked), Ok(reply))).is_empty());
     assert_eq!(s.tabs.history.as_ref().unwrap().ids, [Seq(7)]);
     // What comes is added on top, what is of others is not.
@@ -93,13 +124,10 @@ fn sign_ins_reach_back_beyond_what_the_console_has() {
     ];
     push(&mut s, d);
     assert_eq!(s.tabs.history.as_ref().unwrap().ids, [Seq(200), Seq(7)]);
-    // At the end the page before is asked for.
+    // At the end what is before it is asked for.
     let asked = keys(&mut s, "G");
-    assert_eq!(query(&asked).before, Some(Seq(7)));
-    let none = Reply::Records { records: vec![], more: false };
-    let asked = update::link(&mut s, LinkEvent::Reply(id(&asked), Ok(none)));
-    assert_eq!(query(&asked).since, None, "now all of it");
-    let none = Reply::Records { records: vec![], more: false };
+    assert_eq!((query(&asked).before, query(&asked).since), (Some(Seq(7)), None), "now all of it");
+    let none = piece(vec![], None);
     assert!(update::link(&mut s, LinkEvent::Reply(id(&asked), Ok(none))).is_empty());
     assert!(keys(&mut s, "GG").is_empty(), "there is no more");
 }

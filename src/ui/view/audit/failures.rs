@@ -51,7 +51,8 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     });
     if rows.len == 0 && list.height > 2 {
         let (dim, l) = (c.pal.dim, c.lang());
-        c.put(list, list.x + 1, list.y + 2, tr!(l, audit.nothing_refused), dim);
+        let note = tr!(l, audit.nothing_refused, day = c.key("day-back"), filter = c.key("filter"));
+        c.put(list, list.x + 1, list.y + 2, &note, dim);
     }
     if foot == 0 {
         return;

@@ -13,8 +13,11 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let howto = match known {
         None => {
             let l = c.lang();
-            let asking = if focus { tr!(l, detail.asking_howto) } else { tr!(l, detail.open_howto) };
-            c.put(area, area.x, area.y, asking, dim);
+            let asking = match focus {
+                true => tr!(l, detail.asking_howto).to_owned(),
+                false => tr!(l, detail.open_howto, open = c.key("open")),
+            };
+            c.put(area, area.x, area.y, &asking, dim);
             return;
         }
         Some((_, Err(why))) => {
@@ -51,7 +54,10 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let text_of = broken(&howto.text(chosen), chosen, width);
     lines.extend(text_of.into_iter().map(|l| (l, accent)));
     lines.push((String::new(), plain));
-    lines.push((tr!(c.lang(), detail.howto_keys).to_owned(), dim));
+    lines.push((
+        tr!(c.lang(), detail.howto_keys, copy = c.key("copy"), copy_command = c.key("copy-command")).to_owned(),
+        dim,
+    ));
     for remark in remarks(c, &howto) {
         lines.extend(text::wrap(&remark, width).into_iter().map(|l| (l, warn)));
     }
@@ -64,7 +70,11 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     }
     if scroll < c.scroll_max && room > 1 {
         let n = c.scroll_max - scroll + 1;
-        let more = format!("{} {}", c.glyph("▼", "v"), tr!(c.lang(), detail.more_lines_key, n));
+        let more = format!(
+            "{} {}",
+            c.glyph("▼", "v"),
+            tr!(c.lang(), detail.more_lines_key, n, page_down = c.key("page-down"))
+        );
         c.put(rest, rest.x, rest.bottom().saturating_sub(1), &text::fit(&more, width, false), dim);
     }
 }

@@ -23,7 +23,7 @@ const WHOLE: u16 = 4;
 pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, row: &Row, focus: bool) {
     let Some(history) = c.state.tabs.history.as_ref().filter(|h| h.port == row.port()) else {
         let dim = c.pal.dim;
-        c.put(area, area.x, area.y, tr!(c.lang(), detail.open_journal), dim);
+        c.put(area, area.x, area.y, &tr!(c.lang(), detail.open_journal, open = c.key("open")), dim);
         return;
     };
     let whole = if area.height >= 14 { WHOLE } else { 0 };
@@ -73,6 +73,12 @@ fn note(c: &Canvas<'_>, h: &History) -> (String, Style) {
     let asking = c.state.pending.values().any(|p| matches!(p, Pending::History { .. }));
     let (l, n) = (c.lang(), h.ids.len());
     let auth = h.tab == Tab::Auth;
+    let progress = h.progress.map(|p| (text::bytes(p.bytes_done), text::bytes(p.bytes)));
+    if let (true, Some((done, all))) = (asking, progress) {
+        let said =
+            if auth { tr!(l, detail.auth_searching, n, done, all) } else { tr!(l, detail.searching, n, done, all) };
+        return (said, c.pal.warn);
+    }
     let said = match (asking, h.whole(), h.reach()) {
         (true, ..) if auth => tr!(l, detail.auth_asking_older, n),
         (true, ..) => tr!(l, detail.asking_older, n),
@@ -80,12 +86,12 @@ fn note(c: &Canvas<'_>, h: &History) -> (String, Style) {
         (false, true, _) => tr!(l, detail.whole, n),
         (false, false, Some(0)) if auth => tr!(l, detail.auth_heard, n),
         (false, false, Some(0)) => tr!(l, detail.heard, n),
-        (false, false, Some(1)) if auth => tr!(l, detail.auth_last_day, n),
-        (false, false, Some(1)) => tr!(l, detail.last_day, n),
-        (false, false, Some(days)) if auth => tr!(l, detail.auth_last_days, n, days),
-        (false, false, Some(days)) => tr!(l, detail.last_days, n, days),
-        (false, false, None) if auth => tr!(l, detail.auth_further, n),
-        (false, false, None) => tr!(l, detail.further, n),
+        (false, false, Some(1)) if auth => tr!(l, detail.auth_last_day, n, bottom = c.key("bottom")),
+        (false, false, Some(1)) => tr!(l, detail.last_day, n, bottom = c.key("bottom")),
+        (false, false, Some(days)) if auth => tr!(l, detail.auth_last_days, n, days, bottom = c.key("bottom")),
+        (false, false, Some(days)) => tr!(l, detail.last_days, n, days, bottom = c.key("bottom")),
+        (false, false, None) if auth => tr!(l, detail.auth_further, n, bottom = c.key("bottom")),
+        (false, false, None) => tr!(l, detail.further, n, bottom = c.key("bottom")),
     };
     (said, if asking { c.pal.warn } else { c.pal.dim })
 }

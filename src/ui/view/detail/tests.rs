@@ -1,6 +1,7 @@
 //! What the tabs of a detail look like.
 
 use crate::control::protocol::Reply;
+use crate::model::Seq;
 use crate::ui::fixtures::*;
 use crate::ui::link::LinkEvent;
 use crate::ui::state::State;
@@ -16,12 +17,13 @@ fn typed(s: &mut State, bytes: &str) {
         let reply = match request {
             Request::Visitors { .. } => Reply::Visitors { visitors: laggards() },
             Request::HowTo { .. } => Reply::HowTo(Box::new(crate::control::howto::tests::sample())),
-            Request::Audit(_) => {
+            Request::Search { .. } => {
                 let refused = auth_failure(40, ago(86_400 * 3));
                 let mut granted =
                     record(41, ago(86_400 * 2), granted(20101), crate::audit::Outcome::Success, of("pay-db", 20101));
                 granted.event.context.fingerprint = Some("SHA256:abc".into());
-                Reply::Records { records: vec![refused, granted], more: true }
+                let records = vec![refused, granted];
+                Reply::Found(crate::audit::Found { records, next: Some(Seq(40)), progress: Default::default() })
             }
             other => panic!("{other:?}"),
         };
@@ -47,6 +49,13 @@ fn visitors_40x10_have_what_there_is_room_for() {
 fn health_80x24() {
     let mut s = behind((80, 24));
     typed(&mut s, "j\rll");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn overview_40x10() {
+    let mut s = behind((40, 10));
+    typed(&mut s, "\r");
     assert_snapshot!(show(&s));
 }
 

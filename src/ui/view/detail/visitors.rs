@@ -69,12 +69,15 @@ fn foot(c: &Canvas<'_>, row: &Row, selected: Option<usize>) -> Span {
     let v = selected.and_then(|i| c.state.visitors_of(row.port())?.get(i));
     match v {
         Some(v) if v.holding => {
-            let said = tr!(l, detail.slows, id = v.id, bytes = text::bytes(v.buffered));
+            let said = tr!(l, detail.slows, id = v.id, bytes = text::bytes(v.buffered), cut = c.key("cut"));
             (said, c.pal.bad)
         }
         Some(v) if v.buffered >= BEHIND => {
-            (tr!(l, detail.reads_slowly, id = v.id, bytes = text::bytes(v.buffered)), c.pal.warn)
+            (tr!(l, detail.reads_slowly, id = v.id, bytes = text::bytes(v.buffered), cut = c.key("cut")), c.pal.warn)
         }
-        _ => (tr!(l, detail.visitors_keys).to_owned(), c.pal.dim),
+        _ => (
+            tr!(l, detail.visitors_keys, down = c.key("down"), up = c.key("up"), cut = c.key("cut")).to_owned(),
+            c.pal.dim,
+        ),
     }
 }

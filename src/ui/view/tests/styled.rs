@@ -107,3 +107,17 @@ fn ports_in_the_light_theme_with_sixteen_colours() {
     keys(&mut s, "3");
     assert_snapshot!(styled(&draw(&s).buffer));
 }
+
+/// The other screens, each in both ways: a state that looks like another one would be seen here.
+#[test]
+fn the_other_screens_in_the_light_theme_and_with_sixteen_colours() {
+    for (name, typed) in [("health", "4j"), ("audit", "5"), ("sessions", "6j"), ("changes", "7"), ("detail", "2jj\r")] {
+        for (how, theme, depth) in [("light", "light", Depth::True), ("sixteen", "dark", Depth::Ansi16)] {
+            let mut s = themed(theme, depth);
+            keys(&mut s, typed);
+            let shown = styled(&draw(&s).buffer);
+            assert!(depth == Depth::True || !shown.contains('#'), "{name}: a colour that sixteen do not have");
+            assert_snapshot!(format!("{name}_{how}"), shown);
+        }
+    }
+}
