@@ -78,7 +78,21 @@ const CIPHERS_SOFT: &[cipher::Name] = &[
     cipher::AES_256_CTR,
 ];
 
+/// Encrypt-then-MAC, for the CTR ciphers.
 const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
+
+/// With encrypt-and-MAC: sound with CTR, but with nothing to spare.
+const MACS_PLAIN: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256];
+
+/// Clients that may have no other: Dropbear, as on routers (besides ChaCha20-Poly1305, see [`CIPHERS_AES`]), and libssh2
+/// before 1.11. Nobody else is offered it, since clients that have both may like it better. What a client calls itself is
+/// part of what the key exchange proves (RFC 4253 §8), so nobody on the way can make one weaker by another name.
+const WITHOUT_ETM: &[&str] = &["dropbear", "libssh2"];
+
+fn macs(software: &str) -> &'static [mac::Name] {
+    let plain = WITHOUT_ETM.iter().any(|name| software.starts_with(name));
+    if plain { MACS_PLAIN } else { MACS }
+}
 
 /// What is offered where the configuration names nothing.
 fn suitable_ciphers() -> &'static [cipher::Name] {
@@ -113,27 +127,44 @@ fn signatures(fido: Fido) -> Cow<'static, [Algorithm]> {
     }
 }
 
-/// What was agreed on with a client that offered this.
-pub(super) fn agreed(config: &Config, offer: &super::kexinit::Offer) -> Option<String> {
+/// What was agreed on with a client of this name that offered this.
+pub(super) fn agreed(config: &Config, offer: &super::kexinit::Offer, software: &str) -> Option<String> {
     let kex: Vec<&str> = KEX.iter().map(AsRef::as_ref).collect();
     let ciphers = ciphers(config.ssh.ciphers.as_deref());
     let cipher: Vec<&str> = ciphers.iter().map(AsRef::as_ref).collect();
-    let mac: Vec<&str> = MACS.iter().map(AsRef::as_ref).collect();
+    let mac: Vec<&str> = macs(software).iter().map(AsRef::as_ref).collect();
     offer.agreed(&kex, &cipher, &mac)
 }
 
-/// The library's configuration for ours.
-#[must_use]
-pub fn russh_config(
+/// The library's configurations for ours.
+pub(crate) struct Offers {
+    usual: Arc<russh::server::Config>,
+    plain_mac: Arc<russh::server::Config>,
+}
+
+impl Offers {
+    pub(super) fn new(config: &Config, keys: &[PrivateKey], certificates: &[Certificate]) -> Self {
+        let with = |macs| Arc::new(russh_config(config, keys.to_vec(), certificates.to_vec(), macs));
+        Self { usual: with(MACS), plain_mac: with(MACS_PLAIN) }
+    }
+
+    /// What a client of this name is offered.
+    pub(super) fn to(&self, software: &str) -> Arc<russh::server::Config> {
+        Arc::clone(if macs(software) == MACS { &self.usual } else { &self.plain_mac })
+    }
+}
+
+fn russh_config(
     config: &Config,
     keys: Vec<PrivateKey>,
     certificates: Vec<Certificate>,
-) -> Arc<russh::server::Config> {
+    macs: &'static [mac::Name],
+) -> russh::server::Config {
     let SshConfig { keepalive_interval, keepalive_count, max_auth_attempts, .. } = &config.ssh;
     let limits =
         russh::Limits { rekey_time_limit: NEVER, rekey_read_limit: usize::MAX / 4, rekey_write_limit: usize::MAX / 4 };
-    Arc::new(russh::server::Config {
-        server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-portreeve")),
+    russh::server::Config {
+        server_id: SshId::Standard(Cow::Borrowed(super::greeting::ID)),
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
         // Public keys cannot be guessed; a client that offers five should not wait for five seconds.
         auth_rejection_time: Duration::from_millis(20),
@@ -145,7 +176,7 @@ pub fn russh_config(
             kex: Cow::Borrowed(KEX),
             key: signatures(config.trust.fido),
             cipher: ciphers(config.ssh.ciphers.as_deref()),
-            mac: Cow::Borrowed(MACS),
+            mac: Cow::Borrowed(macs),
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::DEFAULT
         },
@@ -162,5 +193,5 @@ pub fn russh_config(
         channel_buffer_size: CHANNEL_BUFFER,
         nodelay: true,
         ..Default::default()
-    })
+    }
 }

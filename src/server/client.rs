@@ -143,6 +143,7 @@ impl Handler for Box<Client> {
                 (SessionKind::Operator, o.to_string(), None::<HostName>, None, role)
             }
         };
+        let software = self.ident.software();
         let session = Arc::new(Session {
             id: self.id,
             kind,
@@ -153,8 +154,8 @@ impl Handler for Box<Client> {
             user: v.user,
             source: self.peer,
             credential: v.admitted.credential,
-            client: self.ident.software(),
-            algorithms: self.ident.take_offer().and_then(|o| super::algorithms::agreed(&config, &o)),
+            algorithms: self.ident.take_offer().and_then(|o| super::algorithms::agreed(&config, &o, &software)),
+            client: software,
             since: now(),
             vital: Arc::clone(&self.vital),
             orders: Mailbox::default(),

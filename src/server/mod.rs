@@ -11,6 +11,7 @@ mod flight;
 mod forward;
 mod front;
 mod gate;
+mod greeting;
 mod host_certificate;
 mod kexinit;
 mod login;
@@ -21,11 +22,13 @@ mod pulse;
 mod stream;
 mod visit;
 
-pub use algorithms::{HostKeyError, read_host_key, russh_config};
+pub use algorithms::{HostKeyError, read_host_key};
 pub use ear::Ear;
 pub use front::{Front, Hangup, OperatorChannel, Output, Screen};
 pub use gate::Gate;
 pub use host_certificate::HostCertificateError;
+
+use algorithms::Offers;
 
 use crate::audit::{Actor, Context, Event, RepeatKind, What, Whom};
 use crate::config::Config;
@@ -77,7 +80,7 @@ pub enum ServerError {
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) russh: ArcSwap<russh::server::Config>,
+    pub(crate) offers: ArcSwap<Offers>,
     pub(crate) front: Arc<dyn Front>,
     keys: Vec<PrivateKey>,
     gate: Arc<Gate>,
@@ -113,7 +116,7 @@ impl Server {
         }
         let certificates = host_certificate::read_all(&config.ssh.host_certificates, &keys)?;
         let shared = Arc::new(Shared {
-            russh: ArcSwap::new(russh_config(&config, keys.clone(), certificates)),
+            offers: ArcSwap::from_pointee(Offers::new(&config, &keys, &certificates)),
             registry,
             front,
             keys,
@@ -166,9 +169,9 @@ impl Server {
         let certificates = host_certificate::read_all(&config.ssh.host_certificates, &shared.keys);
         let certificates = certificates.unwrap_or_else(|error| {
             tracing::error!(%error, "the host certificates stay as they were");
-            shared.russh.load().certificates.clone()
+            shared.offers.load().to("").certificates.clone()
         });
-        shared.russh.store(russh_config(config, shared.keys.clone(), certificates));
+        shared.offers.store(Arc::new(Offers::new(config, &shared.keys, &certificates)));
     }
 
     /// Accepts no more connections.

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::client::{Client, SignedIn};
 use super::gate::{Offence, Pass};
+use super::greeting;
 use super::pulse::{self, Pulse};
 use super::stream::{Ident, SessionStream};
 use crate::audit::{Actor, Context, Event, What};
@@ -52,7 +53,7 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass
         vital.path(rtt);
     }
     let ident = Arc::new(Ident::default());
-    let stream = SessionStream::new(socket, Arc::clone(&vital), Arc::clone(&ident));
+    let mut stream = SessionStream::new(socket, Arc::clone(&vital), Arc::clone(&ident));
     let (tx, signed_in) = oneshot::channel();
     let client = Client::new(Arc::clone(shared), peer, Arc::clone(&vital), Arc::clone(&ident), crowded, tx);
     let refused = |offence: Offence, why: &str| {
@@ -70,7 +71,10 @@ async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass
 
     let grace = config.ssh.login_grace_time;
     let deadline = tokio::time::Instant::now() + grace;
-    let starting = russh::server::run_stream(shared.russh.load_full(), stream, client);
+    let starting = async {
+        let offer = greeting::meet(&mut stream, &shared.offers.load_full()).await;
+        russh::server::run_stream(offer, stream, client).await
+    };
     let mut running = match tokio::time::timeout_at(deadline, starting).await {
         Ok(Ok(running)) => running,
         // A load balancer's or our own check of the port; it said nothing, so there is nothing to hold against it.

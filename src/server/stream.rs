@@ -108,6 +108,8 @@ pub(super) struct SessionStream {
     kexinit: Sniffer,
     blocked: bool,
     noise: Noise,
+    /// What was sent before the library came, and comes from it once more.
+    said: &'static [u8],
     /// Since the library has closed our side: until when the other's is listened to.
     closing: Option<Pin<Box<Sleep>>>,
 }
@@ -123,8 +125,27 @@ impl SessionStream {
             kexinit: Sniffer::default(),
             blocked: false,
             noise: Noise::default(),
+            said: &[],
             closing: None,
         }
+    }
+
+    /// These bytes are sent already: the library will send them first, and then they are passed over.
+    pub(super) fn has_said(&mut self, bytes: &'static [u8]) {
+        self.said = bytes;
+    }
+
+    /// Waits for the client's first bytes, and leaves them where they are. None: it has left.
+    pub(super) async fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.inner.peek(into).await
+    }
+
+    /// How many of these bytes were sent before.
+    fn again(&mut self, bytes: &[u8]) -> usize {
+        let n = self.said.len().min(bytes.len());
+        let same = self.said.get(..n) == bytes.get(..n);
+        self.said = if same { self.said.get(n..).unwrap_or_default() } else { &[] };
+        if same { n } else { 0 }
     }
 
     fn sniff(&mut self, bytes: &[u8]) {
@@ -225,6 +246,12 @@ impl AsyncWrite for SessionStream {
         self.vital.wait_write(cx.waker());
         if self.vital.is_poisoned() {
             return Poll::Ready(Err(poisoned()));
+        }
+        if !self.said.is_empty() && !buf.is_empty() {
+            let again = self.again(buf);
+            if again > 0 {
+                return Poll::Ready(Ok(again));
+            }
         }
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.wrote(&result);

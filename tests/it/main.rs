@@ -22,6 +22,7 @@ mod evidence;
 mod fido;
 mod harness;
 mod howto;
+mod interop;
 mod isolation;
 mod isolation_clients;
 mod isolation_operators;

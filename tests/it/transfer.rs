@@ -7,11 +7,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-const MIB: u64 = 1024 * 1024;
+pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// Sends a stream to an echo and reads it back at the same time.
 #[track_caller]
-fn there_and_back(port: u16, seed: u64, len: u64) -> (Sum, Sum) {
+pub(crate) fn there_and_back(port: u16, seed: u64, len: u64) -> (Sum, Sum) {
     let mut reader = visit(port);
     let mut writer = reader.try_clone().unwrap();
     let sending = std::thread::spawn(move || {

@@ -1,0 +1,146 @@
+//! SSH libraries, each by a program in tests/interop that does what it is told (see steps.py there).
+
+use super::{Client, MIB, bastion, ended_by_itself, is_any_port_of_the_team, is_cancelled, session};
+use crate::common::bastion::Bastion;
+use crate::common::services::echo;
+use crate::common::{SOON, eventually, wait_exit};
+use crate::transfer::there_and_back;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Key exchanges to be begun while bytes flow.
+const EXCHANGES: usize = 8;
+
+pub(super) struct Library {
+    pub(super) client: Client,
+    package: &'static str,
+    heard: usize,
+}
+
+impl Library {
+    /// The program, with that host's key.
+    #[track_caller]
+    pub(super) fn start(b: &Bastion, script: &str, host: &str, package: &'static str) -> Self {
+        // Debian's own Python has the packages; another may come first on the PATH.
+        let python = Path::new("/usr/bin/python3");
+        let mut command = Command::new(if python.exists() { python } else { Path::new("python3") });
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script));
+        command.arg(host).arg(b.key(host));
+        command.args([b.address().port().to_string(), echo().port().to_string()]);
+        Self { client: Client::start(command, package), package, heard: 0 }
+    }
+
+    /// Its next line, which begins so; the rest of it.
+    #[track_caller]
+    pub(super) fn hears(&mut self, begin: &str) -> String {
+        let mut n = 0;
+        let heard = self.heard;
+        let line = self.client.out.find(Duration::from_secs(60), |l| {
+            n += 1;
+            (n > heard).then(|| l.to_owned())
+        });
+        self.heard += 1;
+        let Some(line) = line else {
+            let log = self.client.log.text();
+            let missing = log.contains("No module named") || log.contains("cannot open shared object");
+            assert!(!missing, "tests/run installs what is missing, or apt-get install {}:\n{log}", self.package);
+            panic!("it says nothing, and should say {begin:?}:\n{log}");
+        };
+        let rest = line.strip_prefix(begin).unwrap_or_else(|| panic!("it says {line:?} rather than {begin:?}"));
+        rest.trim().to_owned()
+    }
+
+    fn tell(&mut self, step: &str) {
+        writeln!(self.client.stdin.as_mut().unwrap(), "{step}").unwrap();
+    }
+
+    #[track_caller]
+    pub(super) fn asked(&mut self, step: &str, answer: &str) -> String {
+        self.tell(step);
+        self.hears(answer)
+    }
+
+    #[track_caller]
+    fn exchanges(&mut self) -> usize {
+        self.asked("exchanges", "exchanges").parse().unwrap()
+    }
+
+    /// Has it begin a key exchange, and waits until it is done, or all is over.
+    #[track_caller]
+    fn rekeys(&mut self, over: impl Fn() -> bool) {
+        let before = self.exchanges();
+        self.asked("rekey", "rekeying");
+        eventually("the keys are new", SOON, || self.exchanges() > before || over());
+    }
+}
+
+/// All that there is to do; `rekeys` says when the library begins key exchanges, as far as is expected.
+fn all(script: &str, package: &'static str, software: &str, rekeys: &[&str]) {
+    let b = bastion();
+    let mut host = Library::start(&b, script, "pay-01", package);
+    let ready = host.hears("ready");
+    let [cipher, mac, when] = ready.split(' ').collect::<Vec<_>>()[..] else { panic!("{ready}") };
+    assert!(rekeys.contains(&when), "{ready}");
+    let when = when.to_owned();
+
+    let port = b.port("pay", 0);
+    let given = host.asked(&format!("forward {port}"), "forwarded");
+    assert_eq!(given, port.to_string());
+    b.wait_tunnel(port, "is up", |t| t["state"] == "up");
+    let session = session(&b);
+    assert!(session["client"].as_str().unwrap().starts_with(software), "{session}");
+    let algorithms = session["algorithms"].as_str().unwrap();
+    assert!(
+        algorithms.contains(cipher) && (algorithms.ends_with(mac) || cipher == mac),
+        "{algorithms}, {cipher} {mac}"
+    );
+
+    if when == "idle" {
+        host.rekeys(|| false);
+    }
+    let transfer = std::thread::spawn(move || there_and_back(port, 7, 64 * MIB));
+    if when == "anytime" {
+        // Paramiko answers whoever asks it in the middle of a key exchange, a visitor who comes for example, which RFC 4253 §7.1
+        // forbids as well. Bytes it holds back.
+        b.wait_tunnel(port, "carries bytes", |t| t["bytes_to_visitors"].as_u64() > Some(MIB));
+        for _ in 0..EXCHANGES {
+            host.rekeys(|| transfer.is_finished());
+        }
+    }
+    let (sent, received) = transfer.join().unwrap();
+    assert_eq!((sent.len, &received), (64 * MIB, &sent));
+    match when.as_str() {
+        "anytime" => assert!(host.exchanges() > 3, "only {} key exchanges", host.exchanges()),
+        "idle" => assert!(host.exchanges() > 1),
+        _ => {}
+    }
+
+    host.asked(&format!("cancel {port}"), "cancelled");
+    is_cancelled(&b, port);
+    let any = host.asked("forward 0", "forwarded").parse().unwrap();
+    is_any_port_of_the_team(&b, any);
+    host.tell("quit");
+    assert!(wait_exit(&mut host.client.child, script, SOON).success());
+    ended_by_itself(&b);
+}
+
+#[test]
+fn paramiko() {
+    all("paramiko_client.py", "python3-paramiko", "paramiko_", &["anytime"]);
+}
+
+/// From 2.14.1 on, and in Debian 12, until it was mended, AsyncSSH goes on sending after it has begun a key exchange, which
+/// RFC 4253 §7.1 forbids and the SSH library does not forgive: there, keys are exchanged while nothing is sent.
+#[test]
+fn asyncssh() {
+    all("asyncssh_client.py", "python3-asyncssh", "AsyncSSH_", &["anytime", "idle"]);
+}
+
+/// It begins no key exchange, and before 1.11 it knows no encrypt-then-MAC.
+#[test]
+fn libssh2() {
+    all("libssh2_client.py", "libssh2-1-dev", "libssh2_", &["never"]);
+}
