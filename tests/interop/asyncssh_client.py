@@ -12,8 +12,8 @@ import asyncssh  # noqa: E402
 
 from steps import answer, steps  # noqa: E402
 
-# 2.14.1, and Debian's 2.10.1 with the same security fix, go on sending in the middle of a key exchange that they have
-# begun (mended in 2.24.1 at the latest), which RFC 4253 section 7.1 forbids. They exchange keys while nothing is sent.
+# 2.14.2, and Debian's 2.10.1 with the same security fix, go on sending in the middle of a key exchange that they have begun,
+# which RFC 4253 section 7.1 forbids (mended in 2.15.0). They exchange keys while nothing is sent.
 ANYTIME = "MSG_KEX_LAST" in inspect.getsource(asyncssh.connection.SSHConnection.send_packet)
 REKEY_BYTES = 4 * 1024 * 1024 if ANYTIME else 1024**3
 

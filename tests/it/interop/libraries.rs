@@ -6,6 +6,7 @@ use crate::common::services::echo;
 use crate::common::{SOON, eventually, wait_exit};
 use crate::transfer::there_and_back;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -20,16 +21,22 @@ pub(super) struct Library {
 }
 
 impl Library {
-    /// The program, with that host's key.
+    /// The program, with that host's key; behind it a service that sends back what it gets.
     #[track_caller]
     pub(super) fn start(b: &Bastion, script: &str, host: &str, package: &'static str) -> Self {
+        Self::to(b, script, host, package, echo())
+    }
+
+    /// The same with another service.
+    #[track_caller]
+    pub(super) fn to(b: &Bastion, script: &str, host: &str, package: &'static str, service: SocketAddr) -> Self {
         // Debian's own Python has the packages; another may come first on the PATH.
         let python = Path::new("/usr/bin/python3");
         let mut command = Command::new(if python.exists() { python } else { Path::new("python3") });
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script));
         command.arg(host).arg(b.key(host));
-        command.args([b.address().port().to_string(), echo().port().to_string()]);
+        command.args([b.address().port().to_string(), service.port().to_string()]);
         Self { client: Client::start(command, package), package, heard: 0 }
     }
 
@@ -132,8 +139,8 @@ fn paramiko() {
     all("paramiko_client.py", "python3-paramiko", "paramiko_", &["anytime"]);
 }
 
-/// From 2.14.1 on, and in Debian 12, until it was mended, AsyncSSH goes on sending after it has begun a key exchange, which
-/// RFC 4253 §7.1 forbids and the SSH library does not forgive: there, keys are exchanged while nothing is sent.
+/// 2.14.2, and 2.10.1 as in Debian 12, goes on sending after it has begun a key exchange, which RFC 4253 §7.1 forbids and our
+/// SSH library does not forgive: there, keys are exchanged while nothing is sent. It was mended in 2.15.0.
 #[test]
 fn asyncssh() {
     all("asyncssh_client.py", "python3-asyncssh", "AsyncSSH_", &["anytime", "idle"]);
