@@ -6,6 +6,10 @@ use std::borrow::Cow;
 pub(crate) trait Fields {
     /// The field of this name; `None` when there is no such field, an empty text when it has no value.
     fn field(&self, name: &str) -> Option<String>;
+    /// The same where it is at hand as it is.
+    fn text(&self, _name: &str) -> Option<&str> {
+        None
+    }
     /// What plain words are looked for in.
     fn words(&self) -> String;
     /// The same in lower case.
@@ -113,14 +117,20 @@ fn field_holds(row: &impl Fields, name: &str, op: Op, value: &str) -> bool {
         Op::Not => row.holds(name, value).map(|held| !held),
         Op::Above | Op::Below => None,
     };
-    own.unwrap_or_else(|| row.field(name).is_some_and(|v| holds(&v, op, value)))
+    own.unwrap_or_else(|| match row.text(name) {
+        Some(v) => holds(v, op, value),
+        None => row.field(name).is_some_and(|v| holds(&v, op, value)),
+    })
 }
 
 fn holds(have: &str, op: Op, want: &str) -> bool {
-    let have = have.to_lowercase();
-    match op {
+    if want.is_empty() {
         // While the value is still being typed, nothing is hidden.
-        _ if want.is_empty() => true,
+        return true;
+    }
+    let low = |c: u8| c.is_ascii() && !c.is_ascii_uppercase();
+    let have = if have.bytes().all(low) { Cow::Borrowed(have) } else { Cow::Owned(have.to_lowercase()) };
+    match op {
         Op::Is => glob(want, &have),
         Op::Not => !glob(want, &have),
         Op::Above => number(&have).zip(number(want)).is_some_and(|(a, b)| a > b),

@@ -17,8 +17,10 @@ pub(crate) struct TunnelRow<'a> {
 
 impl Fields for TunnelRow<'_> {
     fn field(&self, name: &str) -> Option<String> {
-        let (v, s) = (&self.row.view, self.live.session_of(self.row));
-        let rates = self.row.rates(self.now);
+        let v = &self.row.view;
+        // Looked up only where it is asked for: a filter asks ten thousand rows.
+        let session = || self.live.session_of(self.row);
+        let rates = || self.row.rates(self.now);
         let ms = |m: Option<f64>| m.map(|m| format!("{m:.3}")).unwrap_or_default();
         Some(match name {
             "port" => self.row.port().to_string(),
@@ -30,16 +32,25 @@ impl Fields for TunnelRow<'_> {
             "check" => v.health.check.to_string(),
             "kind" => v.lease.kind.to_string(),
             "source" => v.source.map(|a| a.to_string()).unwrap_or_default(),
-            "client" => s.map(|s| s.client.clone()).unwrap_or_default(),
+            "client" => session().map(|s| s.client.clone()).unwrap_or_default(),
             "visitors" => v.visitors_now.to_string(),
             "bytes" => self.row.bytes().to_string(),
             "behind" => v.behind.visitors.to_string(),
             "waiting" => v.behind.buffered.to_string(),
-            "rate" => rates.0.saturating_add(rates.1).to_string(),
-            "rtt" => ms(s.and_then(|s| s.rtt_ms)),
+            "rate" => rates().0.saturating_add(rates().1).to_string(),
+            "rtt" => ms(session().and_then(|s| s.rtt_ms)),
             "latency" => ms(v.health.latency_ms),
             "age" => (self.now - v.state_since).num_milliseconds().to_string(),
             "by" => v.lease.by.clone(),
+            _ => return None,
+        })
+    }
+    fn text(&self, name: &str) -> Option<&str> {
+        Some(match name {
+            "host" => self.row.host().as_str(),
+            "team" => self.row.team().as_str(),
+            "service" => self.row.service(),
+            "by" => &self.row.view.lease.by,
             _ => return None,
         })
     }
