@@ -1,6 +1,6 @@
 //! Events and actions as sentences and as command lines.
 
-use super::words::{Lang, model, obituary, tr};
+use super::words::{Lang, model, obituary, rule, tr};
 use crate::audit::{Actor, Outcome, Record, What};
 use crate::control::protocol::Action;
 
@@ -39,13 +39,13 @@ pub(crate) fn event(lang: Lang, r: &Record) -> String {
     }
 }
 
-/// What happened, on what, and why: one line. Rules and reasons are as they were recorded.
+/// What happened, on what, and why: one line. Reasons are as they were recorded, and so are rules that this version does not know.
 pub(crate) fn told(lang: Lang, r: &Record) -> String {
     let c = &r.event.context;
     let mut s = what(lang, r);
     for extra in [&c.rule, &c.reason].into_iter().flatten() {
         s.push_str(" - ");
-        s.push_str(extra);
+        s.push_str(&rule::said(lang, extra));
     }
     s
 }

@@ -1,13 +1,15 @@
 //! Triage: each fault is made to happen with a real client, and its cause is read from the command line and from the
 //! screen of a console (`wait_cause` does both). Faults of the bastion itself are in `triage_bastion`.
 
-use crate::common::bastion::{Bastion, Builder, keygen};
+use crate::common::bastion::{BINARY, Bastion, Builder, keygen};
 use crate::common::incidents::{console, evidence, triage, wait_cause, wait_well, well_on_screen};
 use crate::common::ports::Ports;
 use crate::common::services::{echo, says, silent, visit};
 use crate::common::ssh::Ssh;
+use crate::common::terminal::Terminal;
 use crate::common::{SOON, eventually};
 use std::net::SocketAddr;
+use std::process::Command;
 
 fn two_hosts() -> Builder {
     Bastion::builder().team("pay", 8).host("pay-01", "pay").host("pay-02", "pay")
@@ -109,6 +111,9 @@ fn a_host_that_asks_for_anothers_port() {
     assert_eq!(i["what"], "pay-02");
     assert!(evidence(&i).contains(&format!("port {port} is held by host pay-01 of team pay")), "{i}");
     assert_eq!(i["blast"]["ports"][0], port, "there is something to go to");
+    let mut korean = Command::new(BINARY);
+    korean.args(["--lang", "ko", "--socket"]).arg(b.socket());
+    Terminal::run(&korean).until_text(&format!("거부 3회: 포트 {port}: 호스트 pay-01 사용 중"));
     assert_eq!(triage(&b, &[]).0.len(), 1, "its sessions ended thrice, and that is not another matter");
     let _other = b.ssh("pay-02").forward(b.port("pay", 1), echo()).start().wait_forward();
     wait_well(&b);

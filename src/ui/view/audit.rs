@@ -189,6 +189,7 @@ pub(super) fn in_full(c: &Canvas<'_>, r: &Record) -> String {
     parts.extend(x.source.map(|source| tr!(c.lang(), audit.in_from, source)));
     parts.extend(x.fingerprint.clone());
     parts.extend(x.session.map(|s| s.to_string()));
+    parts.retain(|p| !p.is_empty());
     format!("{} · {}", parts.join(" · "), sentence::event(c.lang(), r))
 }
 

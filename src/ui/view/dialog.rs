@@ -151,7 +151,7 @@ fn question(c: &mut Canvas<'_>, area: Rect, ask: &Ask) {
         lines.push(vec![(text::fit(&format!("{}{note}", " ".repeat(label_width)), room, false), dim)]);
     }
     if let Some(dry) = &ask.dry {
-        let rule = &dry.rule;
+        let rule = crate::ui::words::rule::said(l, &dry.rule);
         let (said, style) = match dry.allowed {
             Some(true) => (format!("{}{}", c.glyph("✓ ", "+ "), tr!(l, window.would_do, rule)), c.pal.ok),
             Some(false) => (format!("{}{}", c.glyph("✗ ", "x "), tr!(l, window.would_refuse, rule)), bad),

@@ -42,7 +42,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect, plan: Plan) {
         let h = &r.view.health;
         strips.push(c.strip(&h.history, strip));
         let (glyph, style) = c.verdict_look(h.verdict);
-        let error = h.last_error.clone().unwrap_or_default();
+        let error = words::rule::said(c.lang(), h.last_error.as_deref().unwrap_or_default()).into_owned();
         vec![
             (format!("{glyph} {}", words::model::verdict(c.lang(), h.verdict)), style),
             (r.port().to_string(), c.pal.text),

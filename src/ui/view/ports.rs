@@ -144,7 +144,7 @@ fn about(c: &mut Canvas<'_>, area: Rect) {
     if area.height >= 5 {
         if let Some((last, count)) = c.state.live.clash(port) {
             let who = crate::ui::sentence::actor(c.lang(), &last.event.actor);
-            let rule = c.here(last.event.context.rule.as_deref().unwrap_or_default());
+            let rule = c.here(&words::rule::said(l, last.event.context.rule.as_deref().unwrap_or_default()));
             let said = match count {
                 0 | 1 => tr!(l, ports.clash, who, at = c.time(last.at), rule),
                 n => tr!(l, ports.clash_times, who, at = c.time(last.at), n, rule),

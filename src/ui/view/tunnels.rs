@@ -76,7 +76,7 @@ fn warning(c: &Canvas<'_>, row: &Row) -> Option<String> {
     let l = c.lang();
     let own = row.view.warning.as_ref().map(|told| match words::behind::said(l, &row.view.behind, row.host()) {
         Some(said) if row.view.behind.sentence(row.host()).as_ref() == Some(told) => said,
-        _ => told.clone(),
+        _ => words::rule::said(l, told).into_owned(),
     });
     own.or_else(|| c.state.live.restarts(row.host()).map(|i| words::evidence::said(l, i).into_owned()))
 }

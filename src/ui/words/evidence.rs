@@ -1,6 +1,6 @@
 //! The evidence of triage as a sentence. The journal and the command line have it in English, from [`Evidence`] itself.
 
-use super::{Lang, model, obituary, tr};
+use super::{Lang, model, obituary, rule, tr};
 use crate::model::{Evidence, Incident, TWO_DAYS, Time};
 use std::borrow::Cow;
 
@@ -38,7 +38,7 @@ fn sentence(l: Lang, cause: &str, e: &Evidence) -> Option<String> {
             Some(was) => tr!(l, evidence.unknown_key_other, count, source, was, user, key),
             None => tr!(l, evidence.unknown_key_new, count, source, user, key),
         },
-        Evidence::Refused { count, rule } => tr!(l, evidence.refused, count, rule),
+        Evidence::Refused { count, rule } => tr!(l, evidence.refused, count, rule = rule::said(l, rule)),
         Evidence::NetworkLost { lost, known, network, seconds } => match seconds {
             ..1 => tr!(l, evidence.network_lost_at_once, lost, known, network),
             s => tr!(l, evidence.network_lost, lost, known, network, s),
@@ -58,7 +58,8 @@ fn sentence(l: Lang, cause: &str, e: &Evidence) -> Option<String> {
         }
         Evidence::Gone { end } => tr!(l, evidence.silent, end = obituary::said(l, end)),
         Evidence::Service { port, service, check, error } => {
-            let (check, error) = (model::check(l, *check), error.as_deref().unwrap_or(tr!(l, evidence.check_fails)));
+            let check = model::check(l, *check);
+            let error = error.as_deref().map_or(tr!(l, evidence.check_fails).into(), |e| rule::said(l, e));
             match service {
                 Some(service) => tr!(l, evidence.service_named, port, service, check, error),
                 None => tr!(l, evidence.service, port, check, error),

@@ -10,6 +10,7 @@ pub(crate) mod evidence;
 mod lang;
 pub(crate) mod model;
 pub(crate) mod obituary;
+pub(crate) mod rule;
 
 pub use lang::Lang;
 

@@ -4,7 +4,7 @@ use super::super::canvas::Canvas;
 use super::super::table::{self, Column, Rows, col, num};
 use crate::ui::state::failures::{Because, Source};
 use crate::ui::text;
-use crate::ui::words::tr;
+use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
 
 const COLUMNS: [Column; 7] = [
@@ -76,7 +76,7 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
     if !s.keys.is_empty() {
         said.push(s.keys.iter().cloned().collect::<Vec<_>>().join(" "));
     }
-    said.extend(s.rule.clone());
+    said.extend(s.rule.as_deref().map(|r| words::rule::said(l, r).into_owned()));
     let (width, style) = (usize::from(below.width.saturating_sub(2)), c.pal.text);
     for (y, line) in (below.y + 1..below.bottom()).zip(text::wrap(&said.join(" · "), width)) {
         c.put(below, below.x + 1, y, &line, style);

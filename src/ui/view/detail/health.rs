@@ -62,10 +62,10 @@ pub(super) fn lines(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
 /// The last error, and where it arose.
 pub(super) fn error(c: &Canvas<'_>, row: &Row) -> Option<String> {
     let h = &row.view.health;
-    let error = h.last_error.as_ref()?;
+    let error = words::rule::said(c.lang(), h.last_error.as_deref()?);
     Some(match h.layer {
         Some(layer) => tr!(c.lang(), health.error_at, error, layer = words::model::layer(c.lang(), layer)),
-        None => error.clone(),
+        None => error.into_owned(),
     })
 }
 

@@ -42,7 +42,7 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let known = v.behind.sentence(row.host());
     if let Some(w) = v.warning.as_ref().filter(|w| v.health.last_error.as_ref() != Some(w) && known.as_ref() != Some(w))
     {
-        fact(c, &mut out, width, tr!(l, detail.warning), &c.here(w), c.pal.warn);
+        fact(c, &mut out, width, tr!(l, detail.warning), &c.here(&words::rule::said(l, w)), c.pal.warn);
     }
     let behind = words::behind::said(l, &v.behind, row.host());
     if let Some(i) = c.state.live.restarts(row.host()) {
