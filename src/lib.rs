@@ -9,6 +9,9 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod model;
 pub mod server;

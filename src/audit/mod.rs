@@ -8,6 +8,8 @@ mod checkpoint;
 mod error;
 mod event;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod journal;
 mod name;
 mod ocsf;

@@ -1,6 +1,6 @@
 //! The filter of `portreeve tunnels`: words, and small comparisons such as `team=pay state!=up port=201*`.
 
-use crate::model::TunnelView;
+use crate::model::{TunnelView, glob};
 
 /// Every term must hold.
 #[derive(Debug, Default)]
@@ -128,27 +128,6 @@ fn number(key: Key, row: &TunnelView) -> Option<u64> {
         Key::Waiting => Some(row.behind.buffered),
         _ => None,
     }
-}
-
-/// Whether the text is the pattern, in which `*` stands for any text.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 pub mod args;
 mod exit;
-mod filter;
+pub(crate) mod filter;
 pub mod human;
 mod local;
 mod man;

@@ -6,6 +6,8 @@ mod cipher;
 mod diff;
 mod diff_trust;
 mod expiry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod host_keys;
 pub mod keys;
 mod krl;

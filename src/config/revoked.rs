@@ -153,7 +153,7 @@ fn read_file(path: &Path, stamp: &mut Option<Stamp>) -> Result<Vec<u8>, String> 
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8]) -> Result<Content, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Content, String> {
     if bytes.starts_with(krl::MAGIC) {
         return krl::read(bytes).map_err(|e| format!("as a key revocation list: {e}"));
     }
@@ -191,7 +191,7 @@ fn plain(line: &str) -> Result<String, String> {
 }
 
 impl Content {
-    fn counts(&self) -> (usize, usize) {
+    pub(super) fn counts(&self) -> (usize, usize) {
         (self.keys.len() + self.keys_sha1.len(), self.certificates.iter().map(krl::OfCa::len).sum())
     }
 

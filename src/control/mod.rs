@@ -17,7 +17,11 @@ pub mod server;
 pub mod sight;
 pub mod unix;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, clippy::panic)] // for tests only
+#[cfg_attr(not(test), allow(dead_code))] // fuzz targets need a part of it
 pub(crate) mod fake;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ pub use ports::{Port, PortError, PortRange};
 pub use state::{
     BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,
 };
-pub use text::{bytes, clean, clean_line};
+pub use text::{bytes, clean, clean_line, glob};
 pub use view::{
     AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, ReservationView, RevocationView, SessionKind,
     SessionView, TeamView, TunnelView, VisitorView,

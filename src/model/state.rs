@@ -320,10 +320,10 @@ impl BlockTarget {
     /// As an operator types it.
     #[must_use]
     pub fn typed(&self) -> String {
-        match self {
-            Self::Host(_) | Self::Key(_) | Self::Port(_) => self.value(),
-            other => format!("{}:{}", other.kind(), other.value()),
-        }
+        let short = self.value();
+        let alone = matches!(self, Self::Host(_) | Self::Key(_) | Self::Port(_));
+        // A host may be called as a port is written.
+        if alone && Self::parse(&short).as_ref() == Ok(self) { short } else { format!("{}:{short}", self.kind()) }
     }
     /// From its two halves, as [`BlockTarget::kind`] and [`BlockTarget::value`] give them.
     ///

@@ -51,6 +51,29 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// Whether the text is the pattern, in which `*` stands for any text. Takes no longer the more of them there are: each part
+/// between two is looked for once, where it comes first.
+#[must_use]
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +84,19 @@ mod tests {
         assert_eq!(clean_line("x\u{202e}y\u{200b}z"), "x·y·z");
         assert_eq!(clean_line("한글 漢字"), "한글 漢字");
         assert_eq!(clean("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn stars_stand_for_any_text_and_many_of_them_take_no_longer() {
+        for (pattern, text) in
+            [("*", ""), ("a*", "a"), ("a*b*c", "axbybc"), ("*b", "ab"), ("ab", "ab"), ("*한*", "결한")]
+        {
+            assert!(glob(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("", "a"), ("a", ""), ("ab*ba", "aba"), ("*b*b", "b"), ("a*c", "ab"), ("a*b", "abc")] {
+            assert!(!glob(pattern, text), "{pattern} {text}");
+        }
+        // Looked for at every place, and from there again, this takes longer than anybody lives.
+        assert!(!glob(&("*a".repeat(500) + "b"), &"a".repeat(5_000)));
     }
 }

@@ -35,6 +35,12 @@ impl Sniffer {
         let packet = std::mem::take(&mut self.bytes);
         read(packet.get(4..length.checked_add(4)?)?)
     }
+
+    /// Bytes held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn held(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// Of a packet without its length: padding's length, 20, a cookie, and lists of names.

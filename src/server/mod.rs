@@ -10,6 +10,8 @@ mod ear;
 mod flight;
 mod forward;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gate;
 mod greeting;
 mod host_certificate;

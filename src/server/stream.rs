@@ -99,13 +99,50 @@ impl Ident {
     }
 }
 
+/// What a client sends first, as it comes: its identification, and the packet behind it.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    first: Vec<u8>,
+    kexinit: Sniffer,
+}
+
+impl Opening {
+    /// More bytes of the stream.
+    pub(super) fn hear(&mut self, bytes: &[u8], ident: &Ident) {
+        if ident.0.get().is_some() {
+            if let Some(offer) = self.kexinit.feed(bytes) {
+                ident.set_offer(offer);
+            }
+            return;
+        }
+        let before = self.first.len();
+        let room = IDENT_MAX.saturating_sub(before);
+        self.first.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
+        if let Some(end) = self.first.iter().position(|b| *b == b'\n') {
+            // What came with it belongs to the first packet.
+            if let Some(offer) = bytes.get((end + 1).saturating_sub(before)..).and_then(|rest| self.kexinit.feed(rest))
+            {
+                ident.set_offer(offer);
+            }
+            let line = String::from_utf8_lossy(self.first.get(..end).unwrap_or_default()).trim_end().to_owned();
+            let _ = ident.0.set(line);
+            self.first = Vec::new();
+        }
+    }
+
+    /// Bytes held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn held(&self) -> usize {
+        self.first.len() + self.kexinit.held()
+    }
+}
+
 pub(super) struct SessionStream {
     inner: TcpStream,
     ahead: ReadAhead,
     vital: Arc<Vital>,
     ident: Arc<Ident>,
-    first: Vec<u8>,
-    kexinit: Sniffer,
+    opening: Opening,
     blocked: bool,
     noise: Noise,
     /// What was sent before the library came, and comes from it once more.
@@ -121,8 +158,7 @@ impl SessionStream {
             ahead: ReadAhead::default(),
             vital,
             ident,
-            first: Vec::new(),
-            kexinit: Sniffer::default(),
+            opening: Opening::default(),
             blocked: false,
             noise: Noise::default(),
             said: &[],
@@ -146,28 +182,6 @@ impl SessionStream {
         let same = self.said.get(..n) == bytes.get(..n);
         self.said = if same { self.said.get(n..).unwrap_or_default() } else { &[] };
         if same { n } else { 0 }
-    }
-
-    fn sniff(&mut self, bytes: &[u8]) {
-        if self.ident.0.get().is_some() {
-            if let Some(offer) = self.kexinit.feed(bytes) {
-                self.ident.set_offer(offer);
-            }
-            return;
-        }
-        let before = self.first.len();
-        let room = IDENT_MAX.saturating_sub(before);
-        self.first.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
-        if let Some(end) = self.first.iter().position(|b| *b == b'\n') {
-            // What came with it belongs to the first packet.
-            if let Some(offer) = bytes.get((end + 1).saturating_sub(before)..).and_then(|rest| self.kexinit.feed(rest))
-            {
-                self.ident.set_offer(offer);
-            }
-            let line = String::from_utf8_lossy(self.first.get(..end).unwrap_or_default()).trim_end().to_owned();
-            let _ = self.ident.0.set(line);
-            self.first = Vec::new();
-        }
     }
 
     /// Throws away what still comes, until the other side ends or its time is over: an end then, whatever it says.
@@ -228,8 +242,8 @@ impl AsyncRead for SessionStream {
                     super::ear::reads(&self.ident);
                 }
                 self.vital.received(new.len());
-                self.sniff(new);
                 let me = &mut *self;
+                me.opening.hear(new, &me.ident);
                 if let Some(why) = me.noise.look(&me.vital, Instant::now) {
                     me.vital.ends(Obituary::with(ObituaryCause::ProtocolError, &why));
                     me.vital.poison();

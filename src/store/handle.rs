@@ -1,8 +1,10 @@
 //! The store's own thread, and the handle to it: nobody else ever waits for the disk.
 
 use super::{Change, Saved, Store, StoreError};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
@@ -46,6 +48,19 @@ fn save(store: &mut impl Store, batch: Vec<Order>) -> bool {
     saved
 }
 
+/// Changes on their way to the disk; resolves when they are there.
+#[derive(Debug)]
+#[must_use = "what is not awaited may not have been saved"]
+pub struct Saving(oneshot::Receiver<Result<(), StoreError>>);
+
+impl Future for Saving {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|done| done.unwrap_or(Err(StoreError::Stopped)))
+    }
+}
+
 struct Inner {
     /// None once closed.
     orders: RwLock<Option<mpsc::Sender<Order>>>,
@@ -77,18 +92,19 @@ impl StoreHandle {
     }
 
     /// Saves all of the changes or none; they are on the disk when it resolves. They are saved even if the future is
-    /// dropped, and in the order in which the calls were first polled.
+    /// dropped, and in the order of the calls: whoever calls under the lock under which memory is changed has both change
+    /// in the same order.
     ///
     /// # Errors
     /// [`StoreError`] when they were not saved.
-    pub async fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    pub fn apply(&self, changes: Vec<Change>) -> Saving {
         let (reply, done) = oneshot::channel();
-        {
-            let orders = self.inner.orders.read().unwrap_or_else(PoisonError::into_inner);
-            let orders = orders.as_ref().ok_or(StoreError::Stopped)?;
-            orders.send(Order { changes, reply }).map_err(|_| StoreError::Stopped)?;
+        let orders = self.inner.orders.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orders) = orders.as_ref() {
+            // Where the thread is gone, so is the reply.
+            let _ = orders.send(Order { changes, reply });
         }
-        done.await.unwrap_or(Err(StoreError::Stopped))
+        Saving(done)
     }
 
     /// Whether the last changes were saved.

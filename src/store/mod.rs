@@ -6,7 +6,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-pub use handle::StoreHandle;
+pub use handle::{Saving, StoreHandle};
 pub use sqlite::SqliteStore;
 
 use crate::model::{BlockTarget, KeyUse, LeaseView, Mute, Port, ReservationView, RevocationView};

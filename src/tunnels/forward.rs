@@ -6,7 +6,7 @@ use super::live::{Order, Session, Tunnel};
 use super::registry::Registry;
 use crate::audit::{Actor, Context, Event, What};
 use crate::model::{BindPolicy, BlockTarget, HostName, LeaseView, Obituary, ObituaryCause, Port};
-use crate::store::Change;
+use crate::store::{Change, Saving};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,7 +36,8 @@ impl Drop for Grant {
 }
 
 enum Attempt {
-    Granted(Box<Grant>, Option<LeaseView>),
+    /// And the lease made for it, on its way to the disk.
+    Granted(Box<Grant>, Option<Saving>),
     /// By that session, and which port: the client may have asked for any.
     Held(Arc<Session>, Port),
 }
@@ -61,7 +62,7 @@ impl Registry {
                 Attempt::Granted(grant, fresh) => {
                     return match fresh {
                         None => Ok(*grant),
-                        Some(lease) => self.write_lease(session, *grant, lease).await,
+                        Some(saving) => self.write_lease(session, *grant, saving).await,
                     };
                 }
                 Attempt::Held(older, port) => (older, port),
@@ -81,8 +82,9 @@ impl Registry {
         asked_address: &str,
         asked_port: u32,
     ) -> Result<Attempt, String> {
-        let config = self.config();
         let mut state = self.state();
+        // Under the lock, as in `session_begins`.
+        let config = self.config();
         if !state.sessions.contains_key(&session.id) {
             return Err("this session is ending".to_owned());
         }
@@ -122,20 +124,21 @@ impl Registry {
         let policy = config.teams.get(&lease.team).map(|t| t.bind).unwrap_or_default();
         let bind = bind_addresses(policy, asked_address)?;
         state.pending.insert(port, session.id);
-        if let Some(lease) = &fresh {
+        let saving = fresh.map(|lease| {
             // In memory first, so that nobody else is given the port while it is written to disk.
-            state.ledger.apply(&Change::PutLease(lease.clone()));
-        }
+            let change = Change::PutLease(lease);
+            state.ledger.apply(&change);
+            self.store.apply(vec![change])
+        });
         drop(state);
-        let grant = Grant { lease, bind, rule, fresh: fresh.is_some(), registry: Arc::clone(self), used: false };
-        Ok(Attempt::Granted(Box::new(grant), fresh))
+        let grant = Grant { lease, bind, rule, fresh: saving.is_some(), registry: Arc::clone(self), used: false };
+        Ok(Attempt::Granted(Box::new(grant), saving))
     }
 
-    async fn write_lease(&self, session: &Session, grant: Grant, lease: LeaseView) -> Result<Grant, String> {
-        let port = lease.port;
-        let kind = lease.kind;
-        if let Err(e) = self.store.apply(vec![Change::PutLease(lease)]).await {
-            self.state().ledger.apply(&Change::DropLease(port));
+    async fn write_lease(&self, session: &Session, grant: Grant, saving: Saving) -> Result<Grant, String> {
+        let (port, kind) = (grant.lease.port, grant.lease.kind);
+        if let Err(e) = saving.await {
+            self.state().ledger.take_back(port, Some(&grant.lease), None);
             return Err(format!("the lease of port {port} could not be saved: {e}"));
         }
         let context = Context { port: Some(port), rule: Some(grant.rule.clone()), ..session.context() };
@@ -147,12 +150,20 @@ impl Registry {
     /// the same unusable port for ever.
     pub async fn abandon(&self, grant: Grant) {
         let port = grant.lease.port;
-        self.state().foreign.insert(port, Instant::now());
-        if grant.fresh {
-            if let Err(e) = self.store.apply(vec![Change::DropLease(port)]).await {
+        let saving = {
+            let mut state = self.state();
+            state.foreign.insert(port, Instant::now());
+            // Not one that an operator has given to somebody else meanwhile.
+            let mine = grant.fresh && state.ledger.stored(port) == Some(&grant.lease);
+            mine.then(|| {
+                state.ledger.apply(&Change::DropLease(port));
+                self.store.apply(vec![Change::DropLease(port)])
+            })
+        };
+        if let Some(saving) = saving {
+            if let Err(e) = saving.await {
                 tracing::warn!(%port, error = %e, "a lease that cannot be used could not be taken back");
             }
-            self.state().ledger.apply(&Change::DropLease(port));
             let context = Context {
                 port: Some(port),
                 host: Some(grant.lease.host.clone()),
@@ -219,9 +230,13 @@ impl Registry {
             }
             // Under the lock, as in `session_begins`.
             let config = self.config();
-            let same = |l: LeaseView| l.host == tunnel.lease.host && l.team == tunnel.lease.team;
-            if !state.ledger.lease(&config, port).is_some_and(same) {
+            let lease = state.ledger.lease(&config, port);
+            let same = |l: &LeaseView| l.host == tunnel.lease.host && l.team == tunnel.lease.team;
+            let Some(lease) = lease.filter(same) else {
                 return Err(format!("the lease of port {port} ended just now"));
+            };
+            if let Some(rule) = super::ledger::stale(&config, &lease) {
+                return Err(rule);
             }
             let public = tunnel.listen.iter().any(|a| !a.ip().is_loopback());
             if public && config.teams.get(&tunnel.lease.team).is_none_or(|t| t.bind != BindPolicy::Gateway) {

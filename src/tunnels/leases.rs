@@ -1,10 +1,13 @@
 //! What operators do to the ledger: assign, move, release.
 
+use super::ledger::Ledger;
 use super::lifecycle::{ActError, By, Done, END_WAIT};
+use super::live::Tunnel;
 use super::registry::Registry;
 use crate::audit::{Context, What};
 use crate::model::{HostName, LeaseView, Obituary, ObituaryCause, Port};
-use crate::store::Change;
+use crate::store::{Change, Saving};
+use std::sync::Arc;
 
 impl Registry {
     /// Gives a host a port.
@@ -19,23 +22,24 @@ impl Registry {
         service: Option<String>,
         reason: Option<String>,
     ) -> Result<Done, ActError> {
-        let config = self.config();
-        if !config.hosts.contains_key(host) {
-            return Err(ActError::NotFound(format!("there is no host {host} in {}", config.path.display())));
-        }
         self.auditable()?;
         let giver = by.name();
-        let lease = {
+        let (lease, saving) = {
             let mut state = self.state();
+            // Under the lock: a reload puts its configuration in force first and then looks at what there is.
+            let config = self.config();
+            if !config.hosts.contains_key(host) {
+                return Err(ActError::NotFound(format!("there is no host {host} in {}", config.path.display())));
+            }
             let lease = state
                 .ledger
                 .assign(&config, host, port, &giver, service, reason, &|p| state.tunnels.contains_key(&p))
                 .map_err(ActError::Conflict)?;
-            state.ledger.apply(&Change::PutLease(lease.clone()));
-            lease
+            let change = Change::PutLease(lease.clone());
+            state.ledger.apply(&change);
+            (lease, self.store.apply(vec![change]))
         };
-        let undo = vec![Change::DropLease(lease.port)];
-        self.save_or_undo(vec![Change::PutLease(lease.clone())], undo).await?;
+        self.saved_or(saving, lease.port, |ledger| ledger.take_back(lease.port, Some(&lease), None)).await?;
         let what = What::LeaseGranted { kind: lease.kind };
         let (seq, warning) = self.prove(by.success(what, lease_context(&lease))).await;
         self.touch();
@@ -54,22 +58,25 @@ impl Registry {
         to: Option<Port>,
         reason: Option<String>,
     ) -> Result<Done, ActError> {
-        let config = self.config();
         self.auditable()?;
         let giver = by.name();
-        let (old, new) = {
+        let (old, new, saving) = {
             let mut state = self.state();
+            let config = self.config();
             let old = state.ledger.releasable(&config, from).map_err(ActError::Conflict)?;
             let new = state
                 .ledger
                 .moved(&config, from, to, &giver, reason, &|p| state.tunnels.contains_key(&p))
                 .map_err(ActError::Conflict)?;
-            state.ledger.apply(&Change::DropLease(from));
-            state.ledger.apply(&Change::PutLease(new.clone()));
-            (old, new)
+            let changes = vec![Change::DropLease(from), Change::PutLease(new.clone())];
+            changes.iter().for_each(|c| state.ledger.apply(c));
+            (old, new, self.store.apply(changes))
         };
-        let undo = vec![Change::DropLease(new.port), Change::PutLease(old)];
-        self.save_or_undo(vec![Change::DropLease(from), Change::PutLease(new.clone())], undo).await?;
+        let undo = |ledger: &mut Ledger| {
+            ledger.take_back(new.port, Some(&new), None);
+            ledger.take_back(from, None, Some(old));
+        };
+        self.saved_or(saving, from, undo).await?;
         let what = What::LeaseMoved { from };
         let (seq, warning) = self.prove(by.success(what, lease_context(&new))).await;
         self.close_tunnel(from).await;
@@ -87,18 +94,17 @@ impl Registry {
     /// [`ActError`] with the rule that forbids it.
     pub async fn release(&self, by: By, port: Port, reason: Option<String>) -> Result<Done, ActError> {
         self.auditable()?;
-        let config = self.config();
         let reserved = self.state().ledger.reservation(port).cloned();
         if let Some(reserved) = reserved.filter(|_| self.lease(port).is_none()) {
             return self.unreserve(by, reserved, reason).await;
         }
-        let lease = {
+        let (lease, saving) = {
             let mut state = self.state();
-            let lease = state.ledger.releasable(&config, port).map_err(ActError::Conflict)?;
+            let lease = state.ledger.releasable(&self.config(), port).map_err(ActError::Conflict)?;
             state.ledger.apply(&Change::DropLease(port));
-            lease
+            (lease, self.store.apply(vec![Change::DropLease(port)]))
         };
-        self.save_or_undo(vec![Change::DropLease(port)], vec![Change::PutLease(lease.clone())]).await?;
+        self.saved_or(saving, port, |ledger| ledger.take_back(port, None, Some(lease.clone()))).await?;
         let context = Context { reason, ..lease_context(&lease) };
         let (seq, warning) = self.prove(by.success(What::LeaseReleased {}, context)).await;
         self.close_tunnel(port).await;
@@ -123,11 +129,19 @@ impl Registry {
         self.announce();
     }
 
-    async fn save_or_undo(&self, changes: Vec<Change>, undo: Vec<Change>) -> Result<(), ActError> {
-        if let Err(e) = self.store.apply(changes).await {
-            let mut state = self.state();
-            for c in &undo {
-                state.ledger.apply(c);
+    /// What could not be saved is undone in memory too. Where that cannot be because somebody else was given the port
+    /// meanwhile, a tunnel of its old host does not stay.
+    async fn saved_or(&self, saving: Saving, port: Port, undo: impl FnOnce(&mut Ledger)) -> Result<(), ActError> {
+        if let Err(e) = saving.await {
+            let lost = {
+                let mut state = self.state();
+                undo(&mut state.ledger);
+                let lease = state.ledger.lease(&self.config(), port);
+                let kept = |t: &Arc<Tunnel>| lease.as_ref().is_some_and(|l| l.host == t.lease.host);
+                state.tunnels.get(&port).is_some_and(|t| !kept(t))
+            };
+            if lost {
+                self.close_tunnel(port).await;
             }
             return Err(e.into());
         }

@@ -3,6 +3,8 @@
 
 mod conflicts;
 mod rule;
+#[cfg(test)]
+mod states;
 
 use super::dirty::Changed;
 use crate::config::{Config, Host};
@@ -424,6 +426,14 @@ impl Ledger {
             ));
         }
         self.leases.get(&port).cloned().ok_or_else(|| format!("nobody has a lease of port {port}"))
+    }
+
+    /// Puts back what the lease of this port was before a change that could not be saved, unless somebody has changed it
+    /// again meanwhile.
+    pub fn take_back(&mut self, port: Port, left: Option<&LeaseView>, was: Option<LeaseView>) {
+        if self.stored(port) == left {
+            self.apply(&was.map_or(Change::DropLease(port), Change::PutLease));
+        }
     }
 
     /// Writes a change into memory.

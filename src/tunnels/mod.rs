@@ -17,6 +17,8 @@ mod ledger;
 mod lifecycle;
 mod live;
 mod mutes;
+#[cfg(test)]
+mod order_tests;
 mod pipe;
 mod post;
 mod quay;
@@ -31,6 +33,8 @@ mod spill;
 mod strain;
 mod taken;
 mod trouble;
+#[cfg(test)]
+mod turns;
 mod uses;
 mod vital;
 mod warden;

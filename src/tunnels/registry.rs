@@ -227,6 +227,8 @@ impl Registry {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        #[cfg(test)]
+        super::turns::point();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

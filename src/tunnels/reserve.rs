@@ -26,22 +26,25 @@ impl Registry {
         if reason.trim().is_empty() {
             return wrong("say why: who needs a port will want to know".to_owned());
         }
-        let config = self.config();
         self.auditable()?;
-        let (new, old) = {
+        let (new, old, saving) = {
             let mut state = self.state();
-            let team = state.ledger.reservable(&config, port).map_err(ActError::Conflict)?;
+            let team = state.ledger.reservable(&self.config(), port).map_err(ActError::Conflict)?;
             if state.tunnels.contains_key(&port) {
                 return wrong(format!("port {port} is listened on now"));
             }
             let old = state.ledger.reservation(port).cloned();
             let new = ReservationView { port, team, by: by.name(), since, until, reason };
-            state.ledger.apply(&Change::PutReservation(new.clone()));
-            (new, old)
+            let change = Change::PutReservation(new.clone());
+            state.ledger.apply(&change);
+            (new, old, self.store.apply(vec![change]))
         };
-        if let Err(e) = self.store.apply(vec![Change::PutReservation(new.clone())]).await {
-            let undo = old.map_or(Change::DropReservation(port), Change::PutReservation);
-            self.state().ledger.apply(&undo);
+        if let Err(e) = saving.await {
+            let mut state = self.state();
+            // Unless somebody has changed it again meanwhile.
+            if state.ledger.reservation(port) == Some(&new) {
+                state.ledger.apply(&old.map_or(Change::DropReservation(port), Change::PutReservation));
+            }
             return Err(e.into());
         }
         self.touch();
@@ -59,9 +62,20 @@ impl Registry {
     ) -> Result<Done, ActError> {
         let port = old.port;
         let change = Change::DropReservation(port);
-        self.state().ledger.apply(&change);
-        if let Err(e) = self.store.apply(vec![change]).await {
-            self.state().ledger.apply(&Change::PutReservation(old));
+        let saving = {
+            let mut state = self.state();
+            if state.ledger.reservation(port) != Some(&old) {
+                return Err(ActError::Conflict(format!("the reservation of port {port} has changed meanwhile")));
+            }
+            state.ledger.apply(&change);
+            self.store.apply(vec![change])
+        };
+        if let Err(e) = saving.await {
+            let mut state = self.state();
+            // What nobody has taken meanwhile is kept free again.
+            if state.ledger.reservable(&self.config(), port).is_ok() && state.ledger.reservation(port).is_none() {
+                state.ledger.apply(&Change::PutReservation(old));
+            }
             return Err(e.into());
         }
         self.touch();
@@ -86,11 +100,12 @@ impl Registry {
         self.touch();
         for r in over {
             // It keeps nobody from the port any more; the next start forgets it again. Unless it was reserved anew.
-            let change = match self.state().ledger.reservation(r.port) {
-                Some(new) => Change::PutReservation(new.clone()),
-                None => Change::DropReservation(r.port),
+            let saving = {
+                let state = self.state();
+                let new = state.ledger.reservation(r.port).cloned();
+                self.store.apply(vec![new.map_or(Change::DropReservation(r.port), Change::PutReservation)])
             };
-            if let Err(error) = self.store.apply(vec![change]).await {
+            if let Err(error) = saving.await {
                 tracing::warn!(%error, port = %r.port, "a reservation that is over could not be forgotten");
             }
             let reason = Some(format!("the time set by {} is over ({})", r.by, r.reason));

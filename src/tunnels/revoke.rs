@@ -6,7 +6,7 @@ use super::registry::Registry;
 use crate::audit::{Context, Event, What};
 use crate::config::Config;
 use crate::model::{BlockTarget, CaSerial, HostName, Obituary, ObituaryCause, RevocationView, now};
-use crate::store::Change;
+use crate::store::{Change, Saving};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Registry {
         let config = self.config();
         self.exists(&config, &target)?;
         let block = RevocationView { target: target.clone(), by: by.name(), since: now(), reason: reason.clone() };
-        {
+        let saving = {
             let mut state = self.state();
             // One that could not be saved may be asked for again, until it is.
             if let Some(b) = state.ledger.block(&target)
@@ -35,11 +35,12 @@ impl Registry {
             // From here on nobody gets in.
             state.ledger.apply(&Change::PutRevocation(block.clone()));
             state.unsaved.insert(target.clone());
-        }
+            self.store.apply(vec![Change::PutRevocation(block.clone())])
+        };
         self.touch();
         let context = Context { reason, ..self.target_context(&config, &target) };
         let asked = by.success(What::Revoke { target: target.clone() }, context.clone());
-        let mut warnings = self.persist_block(&block, asked).await;
+        let mut warnings = self.persist_block(&block, saving, asked).await;
 
         let obituary = Obituary::of(ObituaryCause::Revoke);
         let (sessions, tunnels) = self.held_by(&target);
@@ -69,9 +70,8 @@ impl Registry {
 
     /// Saves a block and writes it down. A disk that hangs must not keep the door open: after a moment what is held is
     /// cut all the same. Returns what went wrong, a sentence each.
-    async fn persist_block(&self, block: &RevocationView, asked: Event) -> Vec<String> {
+    async fn persist_block(&self, block: &RevocationView, saving: Saving, asked: Event) -> Vec<String> {
         let mut warnings = Vec::new();
-        let saving = self.store.apply(vec![Change::PutRevocation(block.clone())]);
         match tokio::time::timeout(DISK_WAIT, saving).await {
             Ok(Ok(())) => {
                 self.state().unsaved.remove(&block.target);
@@ -96,15 +96,22 @@ impl Registry {
     /// [`ActError`] when there is none, or when it could not be saved.
     pub async fn restore(&self, by: By, target: BlockTarget) -> Result<Done, ActError> {
         let config = self.config();
-        if self.state().ledger.block(&target).is_none() {
-            return Err(ActError::NotFound(format!("{target} is not revoked")));
-        }
         let context = self.target_context(&config, &target);
         self.auditable()?;
         let change = Change::DropRevocation(target.clone());
-        self.store.apply(vec![change.clone()]).await?;
+        let (seen, saving) = {
+            let state = self.state();
+            let seen = state.ledger.block(&target).cloned();
+            let seen = seen.ok_or_else(|| ActError::NotFound(format!("{target} is not revoked")))?;
+            (seen, self.store.apply(vec![change.clone()]))
+        };
+        saving.await?;
         {
             let mut state = self.state();
+            // One that was not saved may have been asked for again, and is saved by now.
+            if state.ledger.block(&target).is_some_and(|b| *b != seen) {
+                return Err(ActError::Conflict(format!("{target} was revoked anew meanwhile")));
+            }
             state.ledger.apply(&change);
             state.unsaved.remove(&target);
         }

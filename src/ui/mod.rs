@@ -6,6 +6,8 @@
 //! ```
 
 mod caps;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod fuzzy;
 mod input;
 mod keymap;

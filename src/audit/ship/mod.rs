@@ -27,6 +27,12 @@ const BATCH: usize = 500;
 /// Between attempts to reach the other end: from, up to.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// A record as each kind of receiver gets it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn lines(r: &super::Record) -> [String; 2] {
+    [syslog::of(r, false).line(), syslog::of(r, true).short().line()]
+}
+
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShipTo {

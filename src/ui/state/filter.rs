@@ -1,5 +1,6 @@
 //! The filter's small language: words, and terms such as `team=pay state!=up port=201* rtt>200ms`. All must hold.
 
+use crate::model::glob;
 use std::borrow::Cow;
 
 /// What a row offers to a filter.
@@ -135,16 +136,6 @@ fn holds(have: &str, op: Op, want: &str) -> bool {
         Op::Not => !glob(want, &have),
         Op::Above => number(&have).zip(number(want)).is_some_and(|(a, b)| a > b),
         Op::Below => number(&have).zip(number(want)).is_some_and(|(a, b)| a < b),
-    }
-}
-
-/// `*` stands for anything.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
-            rest.is_empty() || (0..=tail.len()).any(|i| tail.get(i..).is_some_and(|t| glob(rest, t)))
-        }),
     }
 }
 
