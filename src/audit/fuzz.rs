@@ -181,6 +181,10 @@ static SIGNED: LazyLock<Option<Signed>> = LazyLock::new(|| {
     Some(Signed { files, trust })
 });
 
+/// A file that grows beyond this is not spoilt further: a last line without its end, doubled again and again, would fill
+/// the memory. Bytes.
+const SPOILT_MAX: usize = 64 * 1024;
+
 /// Somebody who may write the files, and knows how hashes are made, but has not the key: whatever they do to what is
 /// signed is found.
 fn spoil(data: &[u8]) {
@@ -191,7 +195,7 @@ fn spoil(data: &[u8]) {
         let mut next = || usize::from(data.next().unwrap_or_default());
         let n = next() % files.len();
         let (at, what) = (next() << 8 | next(), next());
-        let Some(file) = files.get_mut(n) else { break };
+        let Some(file) = files.get_mut(n).filter(|f| f.len() < SPOILT_MAX) else { break };
         let place = at % file.len().max(1);
         match act % 9 {
             0 => file.iter_mut().skip(place).take(1).for_each(|b| *b = u8::try_from(what).unwrap_or_default()),

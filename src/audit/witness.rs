@@ -76,17 +76,13 @@ impl Witness {
 
     /// Whether a checkpoint from elsewhere knows this record by another hash.
     fn kept(&mut self, link: &Link) -> Option<String> {
-        let mut flaw = None;
-        while self.missing.first().is_some_and(|c| c.upto <= link.seq) {
-            let c = self.missing.remove(0);
-            if c.upto == link.seq && c.head != link.hash {
-                flaw = Some(format!(
-                    "it is not the record that the checkpoint kept elsewhere ({}) was made of: it or one before it was written anew",
-                    c.made.format("%F %TZ")
-                ));
-            }
-        }
-        flaw
+        // It was written down itself, next, before anybody could keep it: without that record it is not met.
+        self.missing.retain(|c| c.upto >= link.seq);
+        let other = self.missing.iter().find(|c| c.upto == link.seq && c.head != link.hash)?;
+        Some(format!(
+            "it is not the record that the checkpoint kept elsewhere ({}) was made of: it or one before it was written anew",
+            other.made.format("%F %TZ")
+        ))
     }
 
     fn checkpoint(&mut self, link: &Link, c: Checkpoint) -> Option<String> {
@@ -128,11 +124,15 @@ impl Witness {
         let (file, line, seq) = self.last.clone().unwrap_or_else(nowhere);
         let at = |seq: Seq, what: String| Some(Break { file, line, seq: Some(seq), what });
         if let Some(c) = self.missing.last() {
-            let what = format!(
-                "the end is cut off: the checkpoint kept elsewhere ({}) knows seq {}, the last record is {seq}",
-                c.made.format("%F %TZ"),
-                c.upto
-            );
+            let made = c.made.format("%F %TZ");
+            let what = if c.upto == seq {
+                format!("the end is cut off: the record of the checkpoint kept elsewhere ({made}) itself is gone")
+            } else {
+                let upto = c.upto;
+                format!(
+                    "the end is cut off: the checkpoint kept elsewhere ({made}) knows seq {upto}, the last record is {seq}"
+                )
+            };
             return at(seq, what);
         }
         if !self.trust.keys.is_empty() && self.signed.is_none() {

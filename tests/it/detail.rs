@@ -68,7 +68,7 @@ fn a_sign_in_is_found_though_thousands_of_events_came_since() {
     c.until_text("nothing recorded lately");
     c.keys("lll");
     c.until_line(&["signed in with OpenSSH"]);
-    c.until_text("sign-ins and refusals of the last day");
+    c.until_text("1 sign-in or refusal of the last day");
 }
 
 #[test]
