@@ -34,6 +34,9 @@ impl Registry {
                 return wrong(format!("port {port} is listened on now"));
             }
             let old = state.ledger.reservation(port).cloned();
+            // No two of a port begin together: it is how one of them knows its own when it has to be undone.
+            let next = |o: &ReservationView| since.max(o.since + TimeDelta::milliseconds(1));
+            let since = old.as_ref().map_or(since, next);
             let new = ReservationView { port, team, by: by.name(), since, until, reason };
             let change = Change::PutReservation(new.clone());
             state.ledger.apply(&change);
