@@ -226,7 +226,9 @@ fn old_files_expire_with_a_record_that_lets_the_proof_begin_after_them() {
     let (dir, mut trust) = signed(&["2026-01-01", "2026-01-02", "2026-01-03"]);
     let before = files(dir.path());
     let keep = Keep { bytes: Some(1), days: None };
-    let journal = Journal::open_with(dir.path(), Settings { keep, ..quick() }).unwrap();
+    let signing = Arc::new(key());
+    let settings = Settings { keep, key: Some(signing.clone()), ..quick() };
+    let journal = Journal::open_with(dir.path(), settings).unwrap();
     journal.record(event("a new day"));
     journal.close().unwrap();
     let left = files(dir.path());
@@ -242,12 +244,44 @@ fn old_files_expire_with_a_record_that_lets_the_proof_begin_after_them() {
     let names: Vec<_> = before.iter().map(|(p, _)| p.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(gone, [(names[0].clone(), 3), (names[1].clone(), 6), (names[2].clone(), 9)]);
     trust.checkpoints.clear();
+    trust.keys.push(signing.public_key().clone());
     assert_eq!(found(dir.path(), &trust), None);
     // The same files without that word: somebody took the beginning away.
     let (dir, mut trust) = signed(&["2026-01-01", "2026-01-02"]);
     fs::remove_file(&files(dir.path())[0].0).unwrap();
     trust.checkpoints.clear();
     assert!(found(dir.path(), &trust).unwrap().contains("no record says that the 3 before it have expired"));
+}
+
+/// Who can write the folder, and has no key, cannot have old files expire.
+#[test]
+fn an_unsigned_word_that_old_files_have_expired_convinces_no_key() {
+    let (dir, mut trust) = signed(&["2026-01-01", "2026-01-02"]);
+    trust.checkpoints.clear();
+    let keep = Keep { bytes: Some(1), days: None };
+    let journal = Journal::open_with(dir.path(), Settings { keep, ..quick() }).unwrap();
+    journal.record(event("a new day"));
+    journal.close().unwrap();
+    assert_eq!(found(dir.path(), &Trust::default()), None, "as a chain it holds");
+    assert!(found(dir.path(), &trust).unwrap().contains("the record that says that the 6 before it have expired"));
+}
+
+/// The daemon does not wait for its next checkpoint to delete what is then missed.
+#[test]
+fn old_files_are_deleted_once_it_is_signed_that_they_have_expired() {
+    let (dir, mut trust) = signed(&["2026-01-01", "2026-01-02"]);
+    let (keep, signing) = (Keep { bytes: Some(1), days: None }, Arc::new(key()));
+    let settings = Settings { keep, key: Some(signing.clone()), checkpoint: SYNC_MAX * 3600, ..quick() };
+    let journal = Journal::open_with(dir.path(), settings).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    journal.record(event("a new day"));
+    while files(dir.path()).len() > 1 {
+        runtime.block_on(journal.flush()).unwrap();
+    }
+    trust.checkpoints.clear();
+    trust.keys.push(signing.public_key().clone());
+    assert_eq!(found(dir.path(), &trust), None, "with an hour to go until the next checkpoint");
+    journal.close().unwrap();
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub(super) struct Witness {
     signed: Option<Signed>,
     /// The record before the first there is, when that is not the first of all.
     begins: Option<(Seq, String)>,
-    /// Whether a record of an expired file names that place.
-    expired: bool,
+    /// The first record of an expired file that names that place.
+    expired: Option<Seq>,
     /// Checkpoints from elsewhere that have not been met, oldest first.
     missing: Vec<Checkpoint>,
     /// File and number of the first line.
@@ -66,7 +66,9 @@ impl Witness {
         let wrong = match word {
             Some(Word::Checkpoint(c)) => self.checkpoint(link, c),
             Some(Word::Expired { upto, head }) => {
-                self.expired |= self.begins.as_ref().is_some_and(|(s, h)| *s == upto && *h == head);
+                if self.begins.as_ref().is_some_and(|(s, h)| *s == upto && *h == head) {
+                    self.expired.get_or_insert(link.seq);
+                }
                 None
             }
             None => None,
@@ -107,13 +109,26 @@ impl Witness {
         self.signed.clone().map(|s| Signed { unsigned: self.unsigned, ..s })
     }
 
+    /// Whether anything was kept elsewhere to prove by.
+    fn trusts(&self) -> bool {
+        !self.trust.keys.is_empty() || !self.trust.checkpoints.is_empty()
+    }
+
     /// What is wrong with where the journal begins, known once it was read to its end.
     pub(super) fn beginning(&self) -> Option<Break> {
-        let (before, _) = self.begins.as_ref().filter(|_| !self.expired)?;
+        let (before, _) = self.begins.as_ref()?;
         let (file, line) = self.first.clone()?;
+        let why = match self.expired {
+            None => format!("no record says that the {before} before it have expired"),
+            // Whoever can write the folder can add a record to its end. They cannot sign it.
+            Some(at) if self.trusts() && self.signed.as_ref().is_none_or(|s| s.upto < at) => {
+                format!("the record that says that the {before} before it have expired (seq {at}) is not signed")
+            }
+            Some(_) => return None,
+        };
         let what = format!(
-            "records are missing before it: it is the first there is, and no record says that the {before} before it \
-             have expired. If older files were moved away, verify them together"
+            "records are missing before it: it is the first there is, and {why}. If older files were moved away, \
+             verify them together"
         );
         Some(Break { file, line, seq: Some(Seq(before.0 + 1)), what })
     }

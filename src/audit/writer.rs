@@ -233,7 +233,8 @@ impl<D: Disk> State<D> {
         self.waiting.push_back(Waiting { event, at, reply: None, remark: true });
     }
 
-    /// When a day has begun: deletes the files that need not stay any longer. Each is in the journal before it is gone.
+    /// When a day has begun: deletes the files that need not stay any longer. Each is in the journal, and that is signed,
+    /// before it is gone: a proof by key takes nobody's word for it that is not.
     fn expire(&mut self) {
         if !std::mem::take(&mut self.tidy) {
             return;
@@ -251,6 +252,11 @@ impl<D: Disk> State<D> {
             self.say(Event::success(Actor::Daemon, what, Context::default()), now);
         }
         if !self.write_waiting() {
+            self.tidy = true;
+            return;
+        }
+        self.sign_at = Some(Instant::now());
+        if self.checkpoint().is_none() && self.w.settings.key.is_some() || !self.write_waiting() {
             self.tidy = true;
             return;
         }
