@@ -42,6 +42,7 @@ struct Signed {
 }
 
 async fn sign_in(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, pass: Pass) -> Option<Signed> {
+    pass.turn().await;
     let config = shared.registry.config();
     // Without it every handshake waits for delayed acknowledgements: 44 ms a round trip.
     let _ = socket.set_nodelay(true);

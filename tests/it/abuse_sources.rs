@@ -6,6 +6,7 @@ use crate::common::{SOON, eventually};
 use serde_json::Value;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Connects from an address of this machine.
 fn from(b: &Bastion, ip: &str) -> TcpStream {
@@ -87,6 +88,33 @@ fn a_stranger_with_wrong_keys_is_refused_before_the_handshake_and_a_site_is_not(
     let metrics = String::from_utf8(b.cli(&["metrics"]).stdout).unwrap();
     assert!(metrics.contains("portreeve_known_networks 1\n"), "{metrics}");
     assert!(b.cli(&["audit", "verify"]).status.success());
+}
+
+/// Four clients of the site come again as soon as they are answered, hundreds of times a second.
+#[test]
+fn a_flood_out_of_a_known_site_lets_its_hosts_sign_in() {
+    let b = Bastion::builder()
+        .team("pay", 4)
+        .host("pay-01", "pay")
+        .set("sources", "exempt = []\npenalty_min = \"2s\"\npenalty_no_auth = \"2s\"")
+        .start();
+    assert!(signs_in(&b, "pay-01", "127.0.0.8"));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // Gone again once there is an answer, whichever it is.
+                    greeting(&from(&b, "127.0.0.8"));
+                }
+            });
+        }
+        let slowed = |e: &Value| e["reason"].as_str().is_some_and(|r| r.contains("127.0.0.8/32 is slowed down"));
+        b.wait_audit("slowed down", slowed);
+        let signed: Vec<bool> = (0..5).map(|_| signs_in(&b, "pay-01", "127.0.0.8")).collect();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(signed, [true; 5]);
+    });
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! random early drop, a limit for each network, penalties. *Known* are those from which a key of the configuration has
 //! signed in within a month. They have places of their own, which no stranger can take, one of them may have as many as it
 //! leaves free to the others, and a penalty does not shut them out but puts them into the slow lane: so many at a time, and
-//! so many that fail a second. *Exempt* are those the configuration names, loopback by default: they have the places of the
+//! so many that fail a second, one after the other: who comes too early waits for a moment, so that a client which comes once
+//! gets its turn beside one that comes again and again. *Exempt* are those the configuration names, loopback by default: they have the places of the
 //! known, and no rule for their network.
 
 mod known;
@@ -24,7 +25,7 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where the known networks are kept, in the state folder.
 const FILE: &str = "known_networks";
@@ -33,6 +34,8 @@ const FILE: &str = "known_networks";
 const LANE_RATE: f64 = 100.0;
 /// The same, saved up.
 const LANE_BURST: f64 = 200.0;
+/// The longest wait for a turn: of the places below, so many times the rate, and the others are for those whose turn it is.
+const LANE_WAIT: Duration = Duration::from_millis(1_500);
 /// Connections of such a network that have not signed in, at a time.
 const LANE_PLACES: usize = 256;
 
@@ -73,15 +76,17 @@ struct Lane {
 }
 
 impl Lane {
-    fn take(&mut self, now: Instant) -> bool {
+    /// How long until the turn of one that comes now; none when too many wait. Below zero are those who do.
+    fn take(&mut self, now: Instant) -> Option<Duration> {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * LANE_RATE;
         self.tokens = (self.tokens + gained).min(LANE_BURST);
         self.at = now;
-        let may = self.tokens >= 1.0;
-        if may {
-            self.tokens -= 1.0;
+        let wait = Duration::from_secs_f64((1.0 - self.tokens).max(0.0) / LANE_RATE);
+        if wait > LANE_WAIT {
+            return None;
         }
-        may
+        self.tokens -= 1.0;
+        Some(wait)
     }
 }
 
@@ -102,8 +107,8 @@ pub(super) struct Pass {
     config: Arc<Config>,
     net: IpNet,
     kind: Kind,
-    /// It came through the slow lane.
-    slow: bool,
+    /// It came through the slow lane, and its turn is so much later.
+    slow: Option<Duration>,
 }
 
 impl Gate {
@@ -177,7 +182,7 @@ impl Gate {
         if is_kept(fd, used_for) {
             return no("files", "the open files that are left are kept for operators".to_owned());
         }
-        let mut slow = false;
+        let (mut slow, mut turn) = (false, None);
         if kind != Kind::Exempt && rules.penalties.on {
             match state.penalties.standing(&net, &rules.penalties, now) {
                 Standing::Good => {}
@@ -227,7 +232,8 @@ impl Gate {
                         return no("per-source", rule);
                     }
                     let lane = state.lanes.entry(net).or_insert(Lane { tokens: LANE_BURST, at: now });
-                    if !lane.take(now) {
+                    turn = lane.take(now);
+                    if turn.is_none() {
                         let rule = format!(
                             "{net} has a penalty, and more than {LANE_RATE} connections a second that do not sign in \
                              (sources.penalties)"
@@ -240,7 +246,7 @@ impl Gate {
         }
         *state.by_net.entry(net).or_insert(0) += 1;
         drop(state);
-        Ok(Pass { gate: Arc::clone(self), config: Arc::clone(config), net, kind, slow })
+        Ok(Pass { gate: Arc::clone(self), config: Arc::clone(config), net, kind, slow: turn })
     }
 
     /// Connections that have not signed in.
@@ -292,6 +298,13 @@ impl Gate {
 }
 
 impl Pass {
+    /// Waits until it is its turn, where it has to.
+    pub(super) async fn turn(&self) {
+        if let Some(wait) = self.slow.filter(|w| !w.is_zero()) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Somebody has signed in: the network is known from now on.
     pub(super) fn signed_in(self) {
         if self.kind == Kind::Exempt {
@@ -300,7 +313,7 @@ impl Pass {
         let mut state = self.gate.state();
         state.known.note(self.net, now());
         state.penalties.forgive(&self.net, self.config.sources.penalties.auth, Instant::now());
-        if self.slow
+        if self.slow.is_some()
             && let Some(lane) = state.lanes.get_mut(&self.net)
         {
             lane.tokens += 1.0;
