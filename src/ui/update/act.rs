@@ -133,6 +133,10 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
         "cut_visitor" => {
             let shown = super::tabs::shown(state) && state.tabs.tab == Tab::Visitors;
             let v = state.selected_visitor().filter(|_| shown);
+            let idle = row.filter(|r| r.view.visitors_now == 0);
+            if let (None, Some(row)) = (v, idle) {
+                return Err(tr!(l, ask.nobody_to_cut, port = row.port()));
+            }
             let v = v.ok_or_else(|| tr!(l, ask.select_visitor, open = state.key("open"), next = state.key("right")))?;
             Ok(cut(state, spec, v.id))
         }

@@ -93,6 +93,7 @@ fn about(c: &Canvas<'_>, s: &crate::model::SessionView) -> Vec<String> {
     said.extend(s.last_heard.map(|t| tr!(l, sessions.heard, age = c.age(t))));
     said.push(match ports.as_slice() {
         [] => tr!(l, sessions.no_ports).to_owned(),
+        [port] => tr!(l, sessions.one_port, port),
         ports => tr!(l, sessions.ports, ports = ports.join(", ")),
     });
     said

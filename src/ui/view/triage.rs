@@ -153,7 +153,10 @@ fn hits(c: &Canvas<'_>, x: &Incident) -> String {
     let hosts: Vec<String> = x.blast.hosts.iter().take(NAMED).map(ToString::to_string).collect();
     let ports = list(x.blast.ports.iter().take(NAMED).map(text_of).collect(), x.tunnels);
     parts.extend(list(teams, x.blast.teams.len()).map(|names| tr!(l, triage.teams_named, names)));
-    parts.extend(ports.map(|names| tr!(l, triage.ports_named, names)));
+    parts.extend(ports.map(|names| match x.blast.ports.as_slice() {
+        [name] if x.tunnels <= 1 => tr!(l, triage.port_named, name),
+        _ => tr!(l, triage.ports_named, names),
+    }));
     parts.extend(list(hosts, x.hosts).filter(|_| x.hosts > 1).map(|names| tr!(l, triage.hosts_named, names)));
     if x.blast.visitors_cut > 0 {
         parts.push(tr!(l, triage.visitors_cut, n = x.blast.visitors_cut));
