@@ -280,6 +280,9 @@ pub enum What {
     LeaseGranted {
         /// How it came about, see [`crate::model::LeaseKind`].
         kind: crate::model::LeaseKind,
+        /// Until when; for ever when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     },
     /// A lease moved to another port.
     #[serde(rename = "lease.moved")]
@@ -287,7 +290,7 @@ pub enum What {
         /// The port it left.
         from: Port,
     },
-    /// A lease ended.
+    /// A lease ended: by an operator, or by the daemon when its time was over.
     #[serde(rename = "lease.released")]
     LeaseReleased {},
     /// An operator keeps a port free for a time.

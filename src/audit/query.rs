@@ -123,6 +123,9 @@ pub enum Clock {
     Utc,
 }
 
+/// Times of day as people write them.
+const TIMES: [&str; 2] = ["%H:%M", "%H:%M:%S"];
+
 /// A moment as people write it: `1h` or `2days` (so long ago), `14:05` (the last time it was so late), `today`, `yesterday`,
 /// `2026-01-31`, `2026-01-31T14:00`, or RFC 3339. None when it is none of these.
 #[must_use]
@@ -149,7 +152,7 @@ pub fn moment(text: &str, now: Time, clock: Clock) -> Option<Time> {
     if let Some(day) = day {
         return at(day.and_time(NaiveTime::MIN));
     }
-    if let Some(time) = ["%H:%M", "%H:%M:%S"].iter().find_map(|f| NaiveTime::parse_from_str(text, f).ok()) {
+    if let Some(time) = TIMES.iter().find_map(|f| NaiveTime::parse_from_str(text, f).ok()) {
         let today = here.date().and_time(time);
         return at(if today > here { today.checked_sub_days(Days::new(1))? } else { today });
     }
@@ -160,11 +163,17 @@ pub fn moment(text: &str, now: Time, clock: Clock) -> Option<Time> {
         .and_then(at)
 }
 
-/// A moment to come: `2days` (from now on), `tomorrow`, or what [`moment`] knows that is not past.
+/// A moment to come: `2days` (from now on), `18:00` (the next time it is so late), `tomorrow`, or what [`moment`] knows that
+/// is not past.
 #[must_use]
 pub fn moment_ahead(text: &str, now: Time, clock: Clock) -> Option<Time> {
     if let Ok(time) = humantime::parse_duration(text) {
         return now.checked_add_signed(chrono::TimeDelta::from_std(time).ok()?);
+    }
+    if TIMES.iter().any(|f| NaiveTime::parse_from_str(text, f).is_ok()) {
+        let of = |day: NaiveDate| moment(&format!("{day}T{text}"), now, clock);
+        let today = day_of(now, clock);
+        return of(today).filter(|t| *t > now).or_else(|| of(today.checked_add_days(Days::new(1))?));
     }
     let at = match text {
         "tomorrow" => {
@@ -212,6 +221,10 @@ mod tests {
             ("tomorrow", Some("2026-11-22T00:00:00Z")),
             ("2026-12-01", Some("2026-12-01T00:00:00Z")),
             ("2026-11-20", None),
+            ("18:00", Some("2026-11-21T18:00:00Z")),
+            ("14:02", Some("2026-11-22T14:02:00Z")),
+            ("14:02:12", Some("2026-11-21T14:02:12Z")),
+            ("25:00", None),
         ] {
             assert_eq!(moment_ahead(text, now, Clock::Utc), want.map(|w| w.parse().unwrap()), "{text}");
         }

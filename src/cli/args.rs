@@ -227,6 +227,10 @@ pub enum Verb {
         /// The service's name, e.g. ssh
         #[arg(long)]
         service: Option<String>,
+        /// Until then, within 366 days: 2h, 18:00, 2026-12-01, 2026-12-01T18:00:00Z (days and hours of UTC); the lease ends
+        /// by itself and its tunnel is closed. For ever when absent
+        #[arg(long, value_name = "WHEN", value_parser = ahead)]
+        until: Option<Time>,
         /// Why
         #[arg(long)]
         reason: Option<String>,
@@ -265,7 +269,7 @@ pub enum Verb {
     Reserve {
         /// A port that nobody has
         port: Port,
-        /// Until then, within 366 days: 2days, 2026-12-01, 2026-12-01T18:00:00Z (days and hours of UTC)
+        /// Until then, within 366 days: 2days, 18:00, 2026-12-01, 2026-12-01T18:00:00Z (days and hours of UTC)
         #[arg(long, value_name = "WHEN", value_parser = ahead)]
         until: Time,
         /// Why: who needs a port will want to know
@@ -418,8 +422,9 @@ fn format(s: &str) -> Result<Format, String> {
 
 /// A moment to come; days and hours are UTC's.
 fn ahead(s: &str) -> Result<Time, String> {
-    moment_ahead(s, crate::model::now(), Clock::Utc)
-        .ok_or_else(|| format!("{s:?} is not a time to come: write 2days, 2026-12-01 or 2026-12-01T18:00:00Z (UTC)"))
+    moment_ahead(s, crate::model::now(), Clock::Utc).ok_or_else(|| {
+        format!("{s:?} is not a time to come: write 2h, 18:00, 2days, 2026-12-01 or 2026-12-01T18:00:00Z (UTC)")
+    })
 }
 
 #[cfg(test)]

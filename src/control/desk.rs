@@ -270,7 +270,9 @@ impl Desk {
             }
             Action::Revoke { target, reason } => r.revoke(by, target, reason).await,
             Action::Restore { target } => r.restore(by, target).await,
-            Action::Assign { host, port, service, reason } => r.assign(by, &host, port, service, reason).await,
+            Action::Assign { host, port, service, until, reason } => {
+                r.assign(by, &host, port, service, until, reason).await
+            }
             Action::Move { from, to, reason } => r.move_lease(by, from, to, reason).await,
             Action::Release { port, reason } => r.release(by, port, reason).await,
             Action::Reserve { port, until, reason } => r.reserve(by, port, until, reason).await,

@@ -20,7 +20,7 @@ pub(crate) fn every_action() -> Vec<Action> {
         Action::Reconnect { host: host.clone(), session: None, wait_s: None },
         Action::Revoke { target: target.clone(), reason: None },
         Action::Restore { target },
-        Action::Assign { host, port: None, service: None, reason: None },
+        Action::Assign { host, port: None, service: None, until: None, reason: None },
         Action::Move { from: port, to: None, reason: None },
         Action::Release { port, reason: None },
         Action::Reserve { port, until: at(), reason: "moves here in May".to_owned() },

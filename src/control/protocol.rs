@@ -147,6 +147,9 @@ pub enum Action {
         port: Option<Port>,
         /// The service's name, e.g. `ssh`.
         service: Option<String>,
+        /// Until when; for ever when absent.
+        #[serde(default)]
+        until: Option<Time>,
         /// Why.
         reason: Option<String>,
     },

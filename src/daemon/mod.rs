@@ -23,7 +23,7 @@ use crate::control::unix::{BindError, UnixServer};
 use crate::health;
 use crate::server::{Gate, Server, ServerError};
 use crate::store::{SqliteStore, StoreError, StoreHandle};
-use crate::tunnels::{By, Registry, keep_time, watch_credentials};
+use crate::tunnels::{By, Registry, end_in_time, keep_time, watch_credentials};
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
@@ -182,6 +182,7 @@ impl Daemon {
         runtime.spawn(Arc::clone(&desk).attend());
         runtime.spawn(keep_time(Arc::clone(&registry)));
         runtime.spawn(watch_credentials(Arc::clone(&registry)));
+        runtime.spawn(end_in_time(Arc::clone(&registry)));
         runtime.spawn(serve_control(socket, desk, Arc::clone(&registry)));
         runtime.spawn(signals::listen(signals, stop.clone(), reloader));
         runtime.spawn(announce_events(Arc::clone(&registry)));

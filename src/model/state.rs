@@ -200,6 +200,8 @@ pub enum ObituaryCause {
     Revoke,
     /// An operator gave the port to another host or released it.
     LeaseEnded,
+    /// The lease was until a time, and that is over.
+    LeaseOver,
     /// An operator closed this session.
     OperatorDisconnect,
     /// The configuration no longer allows it.
@@ -227,6 +229,7 @@ impl ObituaryCause {
             Self::Reconnect => "dropped by an operator to make it redial",
             Self::Revoke => "revoked by an operator",
             Self::LeaseEnded => "its lease was moved or released",
+            Self::LeaseOver => "the time of its lease is over",
             Self::OperatorDisconnect => "disconnected by an operator",
             Self::ConfigChange => "the configuration no longer allows it",
             Self::RevokedByList => "revoked by a revocation list",

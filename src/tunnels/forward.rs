@@ -142,7 +142,11 @@ impl Registry {
             return Err(format!("the lease of port {port} could not be saved: {e}"));
         }
         let context = Context { port: Some(port), rule: Some(grant.rule.clone()), ..session.context() };
-        self.journal.record(Event::success(Actor::Host(session.name.clone()), What::LeaseGranted { kind }, context));
+        self.journal.record(Event::success(
+            Actor::Host(session.name.clone()),
+            What::LeaseGranted { kind, until: None },
+            context,
+        ));
         Ok(grant)
     }
 

@@ -10,7 +10,7 @@ use super::dirty::Changed;
 use crate::config::{Config, Host};
 use crate::model::{
     BlockTarget, CaSerial, CertMark, HostName, LeaseKind, LeaseView, OperatorName, Port, ReservationView,
-    RevocationView, TeamName, now,
+    RevocationView, TeamName, Time, now,
 };
 use crate::store::{Change, Saved};
 pub use conflicts::Conflict;
@@ -181,6 +181,12 @@ impl Ledger {
     #[must_use]
     pub fn stored(&self, port: Port) -> Option<&LeaseView> {
         self.leases.get(&port)
+    }
+
+    /// The ledger's own leases whose time is over by then.
+    #[must_use]
+    pub fn over(&self, at: Time) -> Vec<LeaseView> {
+        self.leases.values().filter(|l| l.until.is_some_and(|t| t <= at)).cloned().collect()
     }
 
     /// Every lease, by port.

@@ -19,6 +19,7 @@ mod live;
 mod mutes;
 #[cfg(test)]
 mod order_tests;
+mod over;
 mod pipe;
 mod post;
 mod quay;
@@ -49,6 +50,7 @@ pub use hold::{HOLD_FLOOR, HOLD_WINDOW};
 pub use ledger::{Conflict, Decision, Ledger, Who, block_rule};
 pub use lifecycle::{ActError, By, Done};
 pub use live::{Caller, CheckFailure, Order, Session, Tunnel, TunnelOrder, VisitOrder, Visitor};
+pub use over::end_in_time;
 pub use pipe::{Cut, FarEnd, NearEnd, pipe};
 pub use post::{Gone, Mailbox, Reader, Said};
 pub use rate::{Bucket, Rates};

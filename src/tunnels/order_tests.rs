@@ -89,6 +89,10 @@ enum Act {
     AsksInVain(&'static str, u16),
     Leaves(&'static str),
     Assign(&'static str, u16),
+    /// For an hour.
+    Lend(&'static str, u16),
+    /// That hour is over.
+    Over,
     Move(u16, u16),
     Release(u16),
     Reserve(u16),
@@ -99,7 +103,7 @@ enum Act {
     Reload,
 }
 
-const ACTS: [Act; 16] = [
+const ACTS: [Act; 18] = [
     Act::Asks("web", 20101),
     Act::Asks("db", 20102),
     Act::Asks("cam", 0),
@@ -108,6 +112,8 @@ const ACTS: [Act; 16] = [
     Act::Leaves("web"),
     Act::Assign("db", 20102),
     Act::Assign("cam", 20101),
+    Act::Lend("cam", 20102),
+    Act::Over,
     Act::Move(20101, 20102),
     Act::Release(20101),
     Act::Reserve(20102),
@@ -227,7 +233,12 @@ impl World {
                     s.ended().await;
                 }
             }
-            Act::Assign(name, p) => drop(r.assign(alice(), &host(name), Some(port(p)), None, None).await),
+            Act::Assign(name, p) => drop(r.assign(alice(), &host(name), Some(port(p)), None, None, None).await),
+            Act::Lend(name, p) => {
+                let until = Some(now() + chrono::TimeDelta::hours(1));
+                drop(r.assign(alice(), &host(name), Some(port(p)), None, until, None).await);
+            }
+            Act::Over => r.leases_over(now() + chrono::TimeDelta::hours(2)).await,
             Act::Move(from, to) => drop(r.move_lease(alice(), port(from), Some(port(to)), None).await),
             Act::Release(p) => drop(r.release(alice(), port(p), None).await),
             Act::Reserve(p) => {
@@ -259,6 +270,8 @@ impl World {
             let barred = self.registry.blocked(&s.credential, &holder);
             assert!(barred.is_none() || s.vital.is_ending(), "a session is live and barred: {barred:?}");
         }
+        // An end in time waits for no disk; what it wrote is there when this is.
+        RUNTIME.block_on(self.registry.store.apply(Vec::new())).ok();
         let state = self.registry.state();
         assert!(state.pending.is_empty(), "ports are held for nobody: {:?}", state.pending);
         let (mine, saved) = (entries(&state.ledger), entries(&self.disk.0.lock().unwrap().ledger));
@@ -318,8 +331,9 @@ fn meet(before: &[Act], acts: &[Act], fails_at: Option<usize>, waits: usize) -> 
                 Box::new(move || RUNTIME.handle().block_on(world.happens(act))) as Box<dyn FnOnce() + Send>
             };
             take_turns(acts.iter().map(thread).collect());
-            // A lease of no use, which could not be taken back, is told in the log; the next start has it again.
-            let in_vain = acts.iter().any(|a| matches!(a, Act::AsksInVain(..)));
+            // A lease of no use, which could not be taken back, is told in the log; the next start has it again. One whose
+            // time is over, which could not be forgotten, is over again then.
+            let in_vain = acts.iter().any(|a| matches!(a, Act::AsksInVain(..) | Act::Over));
             let failed = fails_at.is_some() && disk.0.lock().unwrap().fails_at.take().is_none();
             let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.judge(!failed || !in_vain)));
             assert!(told.is_ok(), "after {before:?}: {acts:?}, of the writes fails {fails_at:?}");
@@ -344,6 +358,13 @@ fn whatever_two_acts_meet_no_port_has_two_owners_and_the_disk_has_what_memory_ha
 #[test]
 fn the_same_where_something_is_revoked_already() {
     let before = [Act::RevokeHost("cam"), Act::RevokePort(20101)];
+    let orders: usize = pairs().map(|acts| meet(&before, &acts, None, waits(1))).sum();
+    assert!(orders > 500, "{orders}");
+}
+
+#[test]
+fn the_same_where_a_lease_is_until_a_time() {
+    let before = [Act::Lend("cam", 20102), Act::Asks("cam", 20102)];
     let orders: usize = pairs().map(|acts| meet(&before, &acts, None, waits(1))).sum();
     assert!(orders > 500, "{orders}");
 }

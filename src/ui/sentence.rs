@@ -104,7 +104,10 @@ fn what(l: Lang, r: &Record) -> String {
                 None => tr!(l, event.health, from, to),
             }
         }
-        What::LeaseGranted { kind } => tr!(l, event.lease, kind = model::lease(l, *kind)),
+        What::LeaseGranted { kind, until: None } => tr!(l, event.lease, kind = model::lease(l, *kind)),
+        What::LeaseGranted { kind, until: Some(until) } => {
+            tr!(l, event.lease_until, kind = model::lease(l, *kind), until = until.format("%Y-%m-%d %H:%M:%SZ"))
+        }
         What::LeaseMoved { from } => tr!(l, event.lease_moved, from),
         What::LeaseReleased {} => tr!(l, event.lease_released).into(),
         What::PortReserved { until } => tr!(l, event.reserved, until = until.format("%Y-%m-%d %H:%MZ")),
@@ -173,15 +176,15 @@ pub(crate) fn command(a: &Action) -> String {
         Action::Reconnect { host, .. } => format!("reconnect {host}"),
         Action::Revoke { target, reason } => format!("revoke {}{}", quote(&target.typed()), why(reason)),
         Action::Restore { target } => format!("restore {}", quote(&target.typed())),
-        Action::Assign { host, port: p, service, reason } => {
+        Action::Assign { host, port: p, service, until, reason } => {
             let service = service.as_ref().map(|s| format!(" --service {}", quote(s))).unwrap_or_default();
-            format!("assign {host}{}{service}{}", port(*p), why(reason))
+            let until = until.map(|t| format!(" --until {}", moment(t))).unwrap_or_default();
+            format!("assign {host}{}{service}{until}{}", port(*p), why(reason))
         }
         Action::Move { from, to, reason } => format!("move {from}{}{}", port(*to), why(reason)),
         Action::Release { port, reason } => format!("release {port}{}", why(reason)),
         Action::Reserve { port, until, reason } => {
-            let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-            format!("reserve {port} --until {until} --reason {}", quote(reason))
+            format!("reserve {port} --until {} --reason {}", moment(*until), quote(reason))
         }
         Action::CutVisitor { visitor } => format!("cut {visitor}"),
         Action::Disconnect { session } => format!("disconnect {session}"),
@@ -195,6 +198,11 @@ pub(crate) fn command(a: &Action) -> String {
         Action::WriteMode { on } => return if *on { ":write".into() } else { ":read".into() },
     };
     format!("portreeve {rest}")
+}
+
+/// As the command line takes it.
+fn moment(t: crate::model::Time) -> String {
+    t.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// For a POSIX shell.

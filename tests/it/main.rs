@@ -20,6 +20,7 @@ mod detail;
 mod enroll;
 mod evidence;
 mod fido;
+mod grants;
 mod harness;
 mod howto;
 mod interop;

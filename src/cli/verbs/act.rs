@@ -75,9 +75,9 @@ impl Verb {
                 (Action::Revoke { target: target.clone(), reason: reason.clone() }, *yes)
             }
             Self::Restore { target, yes } => (Action::Restore { target: target.clone() }, *yes),
-            Self::Assign { host, port, service, reason, yes } => {
+            Self::Assign { host, port, service, until, reason, yes } => {
                 let (host, service, reason) = (host.clone(), service.clone(), reason.clone());
-                (Action::Assign { host, port: *port, service, reason }, *yes)
+                (Action::Assign { host, port: *port, service, until: *until, reason }, *yes)
             }
             Self::Move { from, to, reason, yes } => {
                 (Action::Move { from: *from, to: *to, reason: reason.clone() }, *yes)

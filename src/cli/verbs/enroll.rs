@@ -40,6 +40,7 @@ pub(super) async fn enroll(client: &Client, out: &mut Out<'_>, wanted: Wanted<'_
             host: wanted.host.clone(),
             port: wanted.port,
             service: wanted.service.cloned(),
+            until: None,
             reason: wanted.reason.cloned(),
         };
         assigned = match client.request(Request::Act(action)).await? {

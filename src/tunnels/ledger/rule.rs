@@ -2,11 +2,15 @@
 
 use super::team_ranges;
 use crate::config::Config;
-use crate::model::{LeaseView, ReservationView, RevocationView, Time};
+use crate::model::{LeaseView, ReservationView, RevocationView, Time, now};
 
-/// Why a lease that was good once is good no more: its host is in another team now, or its team's ranges have changed.
+/// Why a lease that was good once is good no more: its time is over, its host is in another team now, or its team's ranges
+/// have changed.
 #[must_use]
 pub fn stale(config: &Config, l: &LeaseView) -> Option<String> {
+    if let Some(until) = l.until.filter(|t| *t <= now()) {
+        return Some(format!("the lease of port {} that {} gave ended at {}", l.port, l.by, stamp(until)));
+    }
     let team = &config.hosts.get(&l.host)?.team;
     if team != &l.team {
         return Some(format!(
@@ -24,10 +28,10 @@ pub fn stale(config: &Config, l: &LeaseView) -> Option<String> {
 }
 
 pub(super) fn lease_rule(l: &LeaseView) -> String {
-    match &l.service {
-        Some(s) => format!("port {} is host {}'s ({} lease, {s})", l.port, l.host, l.kind),
-        None => format!("port {} is host {}'s ({} lease)", l.port, l.host, l.kind),
-    }
+    let service = l.service.as_ref().map(|s| format!(", {s}")).unwrap_or_default();
+    // Who asks by which rule is to hear of the end before it comes.
+    let until = l.until.map(|t| format!(", until {} by {}", stamp(t), l.by)).unwrap_or_default();
+    format!("port {} is host {}'s ({} lease{service}{until})", l.port, l.host, l.kind)
 }
 
 /// The sentence for a request that meets a block.

@@ -38,8 +38,9 @@ fn is_in(team: &str, nth: usize, other: bool) -> bool {
     if team == "iot" { nth == 3 } else { nth < if other { 2 } else { 3 } }
 }
 
-/// A lease as the model has it: whose, of which team, and whether the host gets it again when it asks for any.
-type Held = (usize, &'static str, bool);
+/// A lease as the model has it: whose, of which team, whether the host gets it again when it asks for any, and whether its
+/// time is over and nobody has noticed yet.
+type Held = (usize, &'static str, bool, bool);
 
 /// All that tells one state from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -56,7 +57,7 @@ const BLOCKED: usize = 1;
 
 impl Model {
     fn owner(&self, nth: usize) -> Option<Held> {
-        if nth == 0 { Some((0, "pay", false)) } else { self.held[nth] }
+        if nth == 0 { Some((0, "pay", false, false)) } else { self.held[nth] }
     }
     fn blocked(&self, nth: usize) -> bool {
         self.port_blocked && nth == BLOCKED
@@ -73,11 +74,14 @@ impl Model {
         let good = |nth: usize, of: &str| of == team && is_in(team, nth, self.other);
         match asked {
             Some(nth) => match self.owner(nth) {
-                Some((owner, of, _)) => (owner == host && good(nth, of) && !self.blocked(nth)).then_some((nth, false)),
+                Some((owner, of, _, over)) => {
+                    (owner == host && good(nth, of) && !over && !self.blocked(nth)).then_some((nth, false))
+                }
                 None => (self.is_free(nth) && is_in(team, nth, self.other)).then_some((nth, true)),
             },
             None => {
-                let mine = |nth: &usize| matches!(self.held[*nth], Some((h, of, true)) if h == host && good(*nth, of));
+                let mine =
+                    |nth: &usize| matches!(self.held[*nth], Some((h, of, true, false)) if h == host && good(*nth, of));
                 let again = (1..4).find(|nth| mine(nth) && !self.blocked(*nth)).map(|nth| (nth, false));
                 again.or_else(|| self.next(team).map(|nth| (nth, true)))
             }
@@ -104,7 +108,8 @@ fn seen(l: &Ledger, other: bool) -> Model {
     for lease in l.leases.values() {
         let host = HOSTS.iter().position(|h| *h == lease.host.as_str()).unwrap();
         let team = if lease.team.as_str() == "iot" { "iot" } else { "pay" };
-        m.held[nth(lease.port)] = Some((host, team, lease.kind == LeaseKind::Sticky));
+        let over = lease.until.is_some_and(|t| t <= now());
+        m.held[nth(lease.port)] = Some((host, team, lease.kind == LeaseKind::Sticky, over));
     }
     l.reserved.keys().for_each(|p| m.reserved[nth(*p)] = true);
     m.web_blocked = l.block(&BlockTarget::Host(host(1))).is_some();
@@ -148,7 +153,7 @@ fn step(l: &Ledger, m: &Model, configs: &[Config; 2]) -> Vec<(Ledger, Model)> {
             assert_eq!(granted(&d), m.asks(h, asked), "{name} asks for {number} in {m:?}: {d:?}");
             if let Decision::Grant { port, fresh: Some(lease), .. } = d {
                 assert!(asked.is_none() || lease.port == port);
-                go(vec![Change::PutLease(lease)], hold(nth(port), Some((h, team, asked.is_none()))));
+                go(vec![Change::PutLease(lease)], hold(nth(port), Some((h, team, asked.is_none(), false))));
             }
         }
         // An operator gives it any port, or each.
@@ -158,7 +163,7 @@ fn step(l: &Ledger, m: &Model, configs: &[Config; 2]) -> Vec<(Ledger, Model)> {
             assert_eq!(d.as_ref().ok().map(|l| nth(l.port)), want, "{name} is given {asked:?} in {m:?}: {d:?}");
             if let Ok(lease) = d {
                 let at = nth(lease.port);
-                go(vec![Change::PutLease(lease)], hold(at, Some((h, team, false))));
+                go(vec![Change::PutLease(lease)], hold(at, Some((h, team, false, false))));
             }
         }
     }
@@ -168,9 +173,14 @@ fn step(l: &Ledger, m: &Model, configs: &[Config; 2]) -> Vec<(Ledger, Model)> {
         if held.is_some() {
             go(vec![Change::DropLease(port(from))], hold(from, None));
         }
+        // Its time ends; and is noticed, wherever it does.
+        if let (Some((h, team, sticky, false)), Some(lease)) = (held, l.stored(port(from))) {
+            let ended = LeaseView { until: Some(lease.since), ..lease.clone() };
+            go(vec![Change::PutLease(ended)], hold(from, Some((h, team, sticky, true))));
+        }
         for to in std::iter::once(None).chain((0..4).map(Some)) {
             let d = l.moved(c, port(from), to.map(port), "alice", None, &|_| false);
-            let want = held.and_then(|(_, team, _)| {
+            let want = held.and_then(|(_, team, ..)| {
                 to.or_else(|| m.next(team)).filter(|n| m.is_free(*n) && is_in(team, *n, m.other))
             });
             assert_eq!(d.as_ref().ok().map(|l| nth(l.port)), want, "{from} is moved to {to:?} in {m:?}: {d:?}");
@@ -195,6 +205,12 @@ fn step(l: &Ledger, m: &Model, configs: &[Config; 2]) -> Vec<(Ledger, Model)> {
             go(vec![Change::PutReservation(r)], new);
         }
     }
+    let over: Vec<usize> = l.over(now()).iter().map(|lease| nth(lease.port)).collect();
+    let want: Vec<usize> = (0..4).filter(|n| m.held[*n].is_some_and(|(.., over)| over)).collect();
+    assert_eq!(over, want, "over in {m:?}");
+    let mut new = m.clone();
+    over.iter().for_each(|n| new.held[*n] = None);
+    go(over.iter().map(|n| Change::DropLease(port(*n))).collect(), new);
     let block = |target: BlockTarget, is: bool| {
         let put = RevocationView { target: target.clone(), by: "alice".into(), since: now(), reason: None };
         vec![if is { Change::DropRevocation(target) } else { Change::PutRevocation(put) }]

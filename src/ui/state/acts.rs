@@ -134,6 +134,7 @@ fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
                 host: l.host.clone(),
                 port: Some(*port),
                 service: l.service.clone(),
+                until: l.until,
                 reason: l.reason.clone(),
             }),
             None => Undo::Never(Never::LeaseUnknown),

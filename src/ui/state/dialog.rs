@@ -3,7 +3,7 @@
 use super::bulk::{Plan, Way};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
-use crate::model::{BlockTarget, HostName, Port, SessionId};
+use crate::model::{BlockTarget, HostName, Port, SessionId, Time};
 use crate::ui::words::{Lang, tr};
 use tui_input::Input;
 
@@ -150,6 +150,12 @@ impl Ask {
         Ok(way.acts.iter().map(|a| with_reason(a.clone(), why.as_ref())).collect())
     }
 
+    /// A moment to come, as of when the question was asked.
+    fn moment(&self, l: Lang, text: String) -> Result<Time, String> {
+        let at = self.window.and_then(|w| crate::audit::moment_ahead(&text, w.now, w.clock));
+        at.ok_or_else(|| tr!(l, ask.no_time_to_come, text))
+    }
+
     /// The action asked for, or what is still missing.
     pub(crate) fn action(&self, l: Lang) -> Result<Action, String> {
         let reason = self.field(REASON);
@@ -169,7 +175,8 @@ impl Ask {
             Subject::Assign { port } => {
                 let host = self.field(HOST).ok_or_else(|| tr!(l, ask.name_host))?;
                 let host = host.parse().map_err(|e: crate::model::NameError| e.to_string())?;
-                Action::Assign { host, port: *port, service: self.field(SERVICE), reason }
+                let until = self.field(UNTIL).map(|text| self.moment(l, text)).transpose()?;
+                Action::Assign { host, port: *port, service: self.field(SERVICE), until, reason }
             }
             Subject::Move { from } => {
                 let to = self.field(TO).map(|t| t.parse::<Port>().map_err(|e| e.to_string())).transpose()?;
@@ -181,8 +188,7 @@ impl Ask {
             Subject::Release { port } => Action::Release { port: *port, reason },
             Subject::Reserve { port } => {
                 let text = self.field(UNTIL).ok_or_else(|| tr!(l, ask.until_when))?;
-                let at = self.window.and_then(|w| crate::audit::moment_ahead(&text, w.now, w.clock));
-                let until = at.ok_or_else(|| tr!(l, ask.no_time_to_come, text))?;
+                let until = self.moment(l, text)?;
                 let reason = reason.ok_or_else(|| tr!(l, ask.why_port))?;
                 Action::Reserve { port: *port, until, reason }
             }

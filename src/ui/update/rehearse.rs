@@ -10,7 +10,7 @@ use crate::ui::words::tr;
 fn wish(ask: &Ask) -> Option<Action> {
     let mut action = ask.rehearsed()?;
     match &mut action {
-        Action::Assign { reason, service, .. } => (*reason, *service) = (None, None),
+        Action::Assign { reason, service, until, .. } => (*reason, *service, *until) = (None, None, None),
         Action::Move { reason, .. } | Action::Release { reason, .. } => *reason = None,
         Action::Reserve { reason, .. } => reason.clear(),
         _ => return None,

@@ -6,7 +6,7 @@ use crate::control::protocol::Action;
 use crate::model::Port;
 use crate::ui::sentence;
 use crate::ui::state::acts::{Act, Before, Undo};
-use crate::ui::state::dialog::{Ask, Dialog, Label, REASON, SERVICE, TO};
+use crate::ui::state::dialog::{Ask, Dialog, Label, REASON, SERVICE, TO, UNTIL};
 use crate::ui::state::{State, Tone};
 use crate::ui::words::tr;
 
@@ -93,12 +93,13 @@ fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask
             fill(&mut ask, REASON, reason.as_deref());
             ask
         }
-        Action::Assign { host, port, service, reason } => {
+        Action::Assign { host, port, service, until, reason } => {
             if let Some(row) = port.and_then(|p| state.row(p)) {
                 return Err(tr!(l, undo.has_port, host = row.host(), port = row.port()));
             }
             let mut ask = act::assign(state, spec, *port, host.as_str());
             fill(&mut ask, SERVICE, service.as_deref());
+            fill(&mut ask, UNTIL, until.map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).as_deref());
             fill(&mut ask, REASON, reason.as_deref());
             ask
         }

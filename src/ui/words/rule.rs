@@ -45,6 +45,7 @@ const RULES: &[Rule] = &[
     rule!(unknown_key:),
     rule!(other_team: port team host own again),
     rule!(left_outside: port team again),
+    rule!(lease_over: port by at),
     rule!(no_host: host),
     rule!(free: port team),
     rule!(next_free: port team host),

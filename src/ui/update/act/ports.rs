@@ -27,9 +27,11 @@ pub(in crate::ui::update) fn assign(state: &State, spec: &'static ActionSpec, po
     let fields = vec![
         Field::text(HOST).with(host).knowing(hosts),
         Field::text(SERVICE).knowing(["ssh", "http", "https"].map(str::to_owned).to_vec()),
+        Field::text(UNTIL),
         Field::text(REASON),
     ];
-    new(spec, Subject::Assign { port }, title, facts, fields)
+    facts.push(tr!(l, ask.assign_fact).to_owned());
+    Ask { window: Some(state.window()), ..new(spec, Subject::Assign { port }, title, facts, fields) }
 }
 
 /// Keeps a free port free.

@@ -94,11 +94,12 @@ fn assign_move_and_release_say_what_they_mean() {
         Some(Effect::Send(_, Request::Act(a))) => a,
         e => panic!("{e:?}"),
     };
-    let a = act(keys(&mut s, "3faiot-l\t\tssh\tnew site\r"));
+    let a = act(keys(&mut s, "3faiot-l\t\tssh\t2h\tnew site\r"));
     let assigned = Action::Assign {
         host: "iot-lost".parse().unwrap(),
         port: Some(port(20203)),
         service: Some("ssh".into()),
+        until: Some(t0() + TimeDelta::hours(2)),
         reason: Some("new site".into()),
     };
     assert_eq!(a, assigned);
@@ -175,7 +176,13 @@ fn an_undo_shows_what_it_cuts_and_is_rehearsed() {
     let mut s = writable((80, 24));
     let lease = tunnel(20103, "결제-서버", "pay", "ssh", TunnelState::Up).lease;
     for (typed, by_number) in [("U", false), (":undo 310\r", true)] {
-        let action = Action::Assign { host: lease.host.clone(), port: Some(lease.port), service: None, reason: None };
+        let action = Action::Assign {
+            host: lease.host.clone(),
+            port: Some(lease.port),
+            service: None,
+            until: None,
+            reason: None,
+        };
         let done =
             Outcome { seq: Seq(310), summary: String::new(), ok: true, lease: Some(lease.clone()), revocation: None };
         s.acts = Default::default();
