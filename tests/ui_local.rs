@@ -30,6 +30,7 @@ impl Connector for Daemon {
                 name: "alice".into(),
                 role: Role::Operator,
                 teams: None,
+                granted: vec![],
                 via: "unix".into(),
                 source: None,
                 fingerprint: None,
@@ -54,11 +55,13 @@ fn snapshot() -> Snapshot {
         spill: SpillView::default(),
         notices: vec![],
         revocations: vec![],
+        grants: vec![],
     };
     Snapshot {
         revision: Revision(1),
         at: now(),
         daemon,
+        you: None,
         teams: vec![],
         tunnels: vec![],
         sessions: vec![],

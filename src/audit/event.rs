@@ -1,8 +1,8 @@
 //! What the journal records: typed events, each with the same few context fields.
 
 use crate::model::{
-    BlockTarget, CertMark, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, Severity, TeamName, Time,
-    Verdict, VisitorId,
+    BlockTarget, CertMark, GrantId, Granted, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, Severity,
+    TeamName, Time, Verdict, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -348,6 +348,26 @@ pub enum What {
     Unmute {
         /// The incident's id.
         incident: String,
+    },
+    /// Something was given until a time: a role, or a way in to a network of visitors. The reason is in the context.
+    #[serde(rename = "operator.grant")]
+    Grant {
+        /// Its id.
+        id: GrantId,
+        /// What.
+        granted: Granted,
+        /// Until when.
+        until: Time,
+    },
+    /// What was given ended: by an operator before its time, or by the daemon when its time was over.
+    #[serde(rename = "operator.ungrant")]
+    Ungrant {
+        /// Its id.
+        id: GrantId,
+        /// What.
+        granted: Granted,
+        /// Visitors and operators' visits that were cut with it.
+        visitors: usize,
     },
     /// Triage has seen something go wrong, for longer than a redial takes. The evidence is the context's reason.
     #[serde(rename = "incident.open")]

@@ -62,6 +62,8 @@ impl Event {
             What::Restore { .. } => "operator.restore",
             What::Mute { .. } => "operator.mute",
             What::Unmute { .. } => "operator.unmute",
+            What::Grant { .. } => "operator.grant",
+            What::Ungrant { .. } => "operator.ungrant",
             What::IncidentOpen { .. } => "incident.open",
             What::IncidentClose { .. } => "incident.close",
             What::OperatorRefused { .. } => "operator.refused",

@@ -75,6 +75,8 @@ pub const OCSF: &[Ocsf] = &[
     to("operator.restore", ACCESS, 1, "Assign Privileges"),
     to("operator.mute", INCIDENT, 2, "Update"),
     to("operator.unmute", INCIDENT, 2, "Update"),
+    to("operator.grant", ACCESS, 1, "Assign Privileges"),
+    to("operator.ungrant", ACCESS, 2, "Revoke Privileges"),
     to("incident.open", INCIDENT, 1, "Create"),
     to("incident.close", INCIDENT, 3, "Close"),
     to("operator.refused", API, 99, "Refused"),
@@ -88,7 +90,9 @@ fn severity(r: &Record) -> (u32, &'static str) {
     match (&r.event.what, r.event.outcome) {
         (What::IncidentOpen { severity: Severity::Down, .. }, _) => (4, "High"),
         (What::IncidentOpen { severity: Severity::Warning, .. }, _) => (3, "Medium"),
-        (What::Revoke { .. } | What::Revoked { .. } | What::AuditRecovered { .. }, _) => (3, "Medium"),
+        (What::Revoke { .. } | What::Revoked { .. } | What::Grant { .. } | What::AuditRecovered { .. }, _) => {
+            (3, "Medium")
+        }
         (What::AuditResumed { .. }, Outcome::Failure) => (5, "Critical"),
         (What::AuditResumed { .. }, _) => (4, "High"),
         (_, Outcome::Success) => (1, "Informational"),

@@ -1,16 +1,18 @@
 //! The command line, declared. Help, man pages and the verbs of `ssh ops@bastion VERB` derive from it.
 
 mod audit;
+mod grant;
 
 use super::exit::EXIT_CODES;
 use crate::audit::{Clock, moment_ahead};
 use crate::control::actions::action;
 use crate::control::howto::Format;
-use crate::model::{BlockTarget, HostName, Port, SessionId, TeamName, Time, VisitorId};
+use crate::model::{BlockTarget, GrantId, HostName, Port, SessionId, TeamName, Time, VisitorId};
 use crate::ui::Lang;
 pub(super) use audit::DEFAULT_LIMIT;
 pub use audit::{AuditArgs, AuditCommand};
 use clap::{Args, Parser, Subcommand};
+pub use grant::GrantWhat;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -279,6 +281,33 @@ pub enum Verb {
         #[command(flatten)]
         yes: Yes,
     },
+    /// What is given until a time: leases, roles, networks of visitors
+    ///
+    /// With --json: an array of {kind, id, by, since, until, reason} and, of a role, {operator, role, teams}, of visitors
+    /// {team, port, network}, of a lease {port, host, team, service}. A lease has no id: `portreeve release PORT` ends it.
+    Grants,
+    #[command(about = help("grant"), long_about = long_help("grant"))]
+    /// See the table of actions.
+    Grant {
+        /// What.
+        #[command(subcommand)]
+        what: GrantWhat,
+        /// Do not ask. Needed for what cuts connections wherever there is no terminal to ask on
+        #[arg(long, short, global = true)]
+        yes: bool,
+    },
+    #[command(about = help("ungrant"), long_about = long_help("ungrant"))]
+    /// See the table of actions.
+    Ungrant {
+        /// Which, as `portreeve grants` names it
+        grant: GrantId,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
     #[command(about = help("cut_visitor"), long_about = long_help("cut_visitor"))]
     /// See the table of actions.
     Cut {
@@ -328,14 +357,14 @@ pub enum Verb {
         #[command(flatten)]
         yes: Yes,
     },
-    /// Would this host or key get this port, and by which rule?
+    /// Would this host or key get this port, or this operator or address reach it, and by which rule?
     ///
     /// With --json: {allowed, port, rule, steps}. Exit code 1 when it would be refused.
     Explain {
-        /// A host's name or a key's fingerprint (SHA256:…)
-        #[arg(value_name = "KEY|HOST")]
+        /// A host's name, a key's fingerprint (SHA256:…), operator:NAME, or a visitor's address
+        #[arg(value_name = "KEY|HOST|OPERATOR|ADDRESS")]
         who: String,
-        /// The port it would ask for; 0 or absent for any
+        /// The port it would ask for (0 or absent for any), or that of the tunnel
         port: Option<u32>,
     },
     /// How a host brings its tunnels up: the ssh line, an ssh_config, a systemd unit

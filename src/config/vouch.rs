@@ -2,7 +2,7 @@
 
 use super::schema::{Config, Principal};
 use super::trust::Authority;
-use crate::model::{AuthorityName, Certified, HostName, TeamName};
+use crate::model::{AuthorityName, Certified, HostName, Role, TeamName};
 
 impl Config {
     /// Whom this certificate stands for. `user` is the name given at login: it decides where the certificate's
@@ -56,6 +56,13 @@ impl Config {
         (self.hosts.get(&host)?.team == *team).then_some(Principal::Host(host))
     }
 
+    /// Whether the authority with this CA's key vouches for this role on these teams (none means all): what was granted
+    /// to somebody holds for their certificate only as far as it does.
+    #[must_use]
+    pub fn vouches_role(&self, ca: &str, role: Role, teams: Option<&[TeamName]>) -> bool {
+        self.authority(ca).is_some_and(|(_, a)| a.operators && role <= a.max_role && a.covers(teams))
+    }
+
     fn may_vouch(&self, name: &AuthorityName, authority: &Authority, who: &Principal) -> Result<(), String> {
         let covers = |team: &TeamName| authority.teams.as_ref().is_none_or(|ts| ts.contains(team));
         match who {
@@ -78,14 +85,20 @@ impl Config {
                         operator.role, authority.max_role
                     ));
                 }
-                // Somebody not limited to teams is beyond an authority that is.
-                let within = authority.teams.is_none() || operator.teams.iter().flatten().all(covers);
-                if within && (authority.teams.is_none() || operator.teams.is_some()) {
+                if authority.covers(operator.teams.as_deref()) {
                     return Ok(());
                 }
                 Err(format!("operator {o} has teams that authority {name} does not vouch for"))
             }
         }
+    }
+}
+
+impl Authority {
+    /// Whether it vouches for somebody of these teams. Somebody not limited to teams is beyond an authority that is.
+    fn covers(&self, teams: Option<&[TeamName]>) -> bool {
+        let Some(own) = &self.teams else { return true };
+        teams.is_some_and(|ts| ts.iter().all(|t| own.contains(t)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::actions::action;
 use super::protocol::{Action, ApiError, ErrorCode, Identity};
-use crate::model::{BlockTarget, Role, TeamName};
+use crate::model::{BlockTarget, GrantId, Granted, Role, TeamName};
 
 /// The least role for this action.
 ///
@@ -12,6 +12,8 @@ pub fn required_role(wanted: &Action) -> Role {
     match wanted {
         // Not an entry of the palette: every console that acts enters write mode first.
         Action::WriteMode { .. } => Role::Operator,
+        // What admins may, only they can give.
+        Action::Grant { what: Granted::Role { .. }, .. } => Role::Admin,
         // Of nobody's team, and they reach beyond it.
         Action::Revoke { target, .. } | Action::Restore { target } if beyond_teams(target) => Role::Admin,
         other => action(other.id()).map_or(Role::Admin, |spec| spec.role),
@@ -27,24 +29,33 @@ fn beyond_teams(target: &BlockTarget) -> bool {
 }
 
 /// Whether this person may do this to something of this team. `team` is none where no team owns the target: a key that
-/// nobody has, a port outside all ranges, an operator's session; then only those not limited to teams may.
+/// nobody has, a port outside all ranges, an operator's session; then only those not limited to teams may. Gives the grant
+/// that allows it, where the configuration does not.
 ///
 /// # Errors
 /// [`ErrorCode::Forbidden`] with what is missing.
-pub fn check(who: &Identity, wanted: &Action, team: Option<&TeamName>) -> Result<(), ApiError> {
+pub fn check(who: &Identity, wanted: &Action, team: Option<&TeamName>) -> Result<Option<GrantId>, ApiError> {
     let need = required_role(wanted);
     let forbidden = |message: String| Err(ApiError::new(ErrorCode::Forbidden, message));
-    if who.role < need {
-        return forbidden(format!("{} needs the role {need}; {} has the role {}", wanted.id(), who.name, who.role));
+    let rights = who.rights();
+    if rights.best() < need {
+        return forbidden(format!(
+            "{} needs the role {need}; {} has the role {}",
+            wanted.id(),
+            who.name,
+            rights.best()
+        ));
     }
-    if who.role == Role::Admin || matches!(wanted, Action::WriteMode { .. }) {
-        return Ok(());
+    if matches!(wanted, Action::WriteMode { .. }) {
+        return Ok(None);
     }
-    let Some(own) = &who.teams else { return Ok(()) };
+    if let Some(by) = rights.may(need, team) {
+        return Ok(by);
+    }
+    let own = rights.teams_as(need).unwrap_or_default();
     let list = own.iter().map(TeamName::as_str).collect::<Vec<_>>().join(", ");
     let list = if list.is_empty() { "no team".to_owned() } else { format!("the team(s) {list}") };
     match team {
-        Some(t) if own.contains(t) => Ok(()),
         Some(t) => forbidden(format!("{} is not allowed on team {t}: {} is limited to {list}", wanted.id(), who.name)),
         None => forbidden(format!(
             "{} is not allowed here: the target belongs to no team and {} is limited to {list}",

@@ -7,7 +7,10 @@ use super::server::{Api, BoxFuture, Cursor};
 use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlimited};
 use crate::audit::{Actor, Context, Event, Record, What};
 use crate::config::Principal;
-use crate::model::{BlockTarget, DaemonView, OperatorName, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
+use crate::model::{
+    BlockTarget, DaemonView, GrantView, Granted, OperatorName, Powers, Revision, Role, Seq, SessionKind, TeamName,
+    bytes, now,
+};
 use crate::server::Gate;
 use crate::triage::{Known, Scope, Triage};
 use crate::tunnels::{ActError, Board, By, Done, Registry};
@@ -93,7 +96,7 @@ impl Desk {
 
     /// What is wrong, as far as this person may see it. `patient`: as of up to a second ago will do.
     pub(super) fn triage(&self, who: &Identity, board: &Board, patient: bool) -> Known {
-        let scope: Scope = if unlimited(who) { None } else { who.teams.clone() };
+        let scope: Scope = who.rights().teams_as(Role::Viewer);
         let mut triage = self.triage.lock().unwrap_or_else(PoisonError::into_inner);
         triage.look(&scope, board, &self.registry, patient)
     }
@@ -102,17 +105,23 @@ impl Desk {
     /// nothing and may do nothing.
     fn as_of_now(&self, who: &Identity) -> Identity {
         let config = self.registry.config();
-        let nobody = || Identity { role: Role::Viewer, teams: Some(Vec::new()), ..who.clone() };
+        let nobody = || Identity { role: Role::Viewer, teams: Some(Vec::new()), granted: Vec::new(), ..who.clone() };
         if let Some(uid) = who.uid {
-            return identify(&config, uid).ok().filter(|_| !self.account_out(uid)).unwrap_or_else(nobody);
+            let Some(now) = identify(&config, uid).ok().filter(|_| !self.account_out(uid)) else { return nobody() };
+            let granted = config.operator_of_uid(uid).and_then(|(name, _)| self.registry.powers(name, None));
+            return Identity { granted: granted.map(|p| p.granted).unwrap_or_default(), ..now };
         }
         if who.via != "ssh" {
             return who.clone();
         }
-        let leaving = who.session.is_some_and(|id| self.registry.session(id).is_none_or(|s| s.vital.cause().is_some()));
-        let rights = who.name.parse::<OperatorName>().ok().and_then(|n| config.operators.get(&n).cloned());
-        match rights {
-            Some(r) if !leaving && !self.out(&who.name) => Identity { role: r.role, teams: r.teams, ..who.clone() },
+        let session = who.session.and_then(|id| self.registry.session(id));
+        let leaving = who.session.is_some() && session.as_ref().is_none_or(|s| s.vital.cause().is_some());
+        let credential = session.as_ref().map(|s| s.credential.as_ref());
+        let powers = who.name.parse::<OperatorName>().ok().and_then(|n| self.registry.powers(&n, credential));
+        match powers {
+            Some(Powers { role, teams, granted }) if !leaving && !self.out(&who.name) => {
+                Identity { role, teams, granted, ..who.clone() }
+            }
             _ => nobody(),
         }
     }
@@ -170,6 +179,13 @@ impl Desk {
                     None => unlimited(who) || matches!(b.target, BlockTarget::Key(_) | BlockTarget::Port(_)),
                 })
                 .collect(),
+            grants: {
+                let sees = |what: &Granted| match what {
+                    Granted::Role { operator, .. } => unlimited(who) || operator.as_str() == who.name,
+                    Granted::Visitors { team, .. } => team.as_ref().map_or_else(|| unlimited(who), |t| who.sees(t)),
+                };
+                self.registry.grants().iter().filter(|g| sees(&g.what)).cloned().collect()
+            },
         }
     }
 
@@ -248,18 +264,26 @@ impl Desk {
     async fn act(&self, who: Identity, mut action: Action) -> Result<Outcome, ApiError> {
         self.canonical(&mut action)?;
         let (team, context) = self.subject(&who, &action);
-        let by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
-        let allowed = authz::check(&who, &action, team.as_ref()).and_then(|()| self.not_above(&who, &action));
+        let mut by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
+        let allowed = authz::check(&who, &action, team.as_ref());
+        let allowed = allowed.and_then(|grant| self.not_above(&who, &action).map(|()| grant));
         // What is gone is of no team, so somebody limited to teams would be told that it is not theirs.
         let allowed = allowed.map_err(|e| match self.gone(&action) {
-            Some(gone) if who.role >= authz::required_role(&action) => ApiError::new(ErrorCode::NotFound, gone),
+            Some(gone) if who.rights().best() >= authz::required_role(&action) => {
+                ApiError::new(ErrorCode::NotFound, gone)
+            }
             _ => e,
         });
-        if let Err(e) = allowed {
-            let what = What::OperatorRefused { action: action.id().to_owned() };
-            let context = Context { via: by.via.clone(), ..context };
-            self.registry.journal.record(Event::refused(by.actor, what, &e.message, context));
-            return Err(e);
+        match allowed {
+            // What somebody did by a grant reads so in the journal.
+            Ok(Some(grant)) => by.via = by.via.map(|via| format!("{via} by grant {grant}")),
+            Ok(None) => {}
+            Err(e) => {
+                let what = What::OperatorRefused { action: action.id().to_owned() };
+                let context = Context { via: by.via.clone(), ..context };
+                self.registry.journal.record(Event::refused(by.actor, what, &e.message, context));
+                return Err(e);
+            }
         }
         let (id, actor, subject) = (action.id(), by.actor.clone(), context.clone());
         let r = &self.registry;
@@ -276,6 +300,8 @@ impl Desk {
             Action::Move { from, to, reason } => r.move_lease(by, from, to, reason).await,
             Action::Release { port, reason } => r.release(by, port, reason).await,
             Action::Reserve { port, until, reason } => r.reserve(by, port, until, reason).await,
+            Action::Grant { what, until, reason } => r.grant(by, what, until, &reason).await,
+            Action::Ungrant { grant, reason } => r.ungrant(by, grant, reason).await,
             Action::CutVisitor { visitor } => r.cut_visitor(by, visitor).await,
             Action::Disconnect { session } => r.disconnect(by, session).await,
             Action::Mute { incident, for_s, reason } => self.mute(by, &who, (incident, for_s, &reason), context).await,
@@ -291,6 +317,7 @@ impl Desk {
                     ok: true,
                     lease: None,
                     revocation: None,
+                    grant: None,
                 })
             }
         };
@@ -307,8 +334,12 @@ impl Desk {
         })
     }
 
-    /// Blocks are asked for as they are kept, so that what is allowed, done and written down is one thing.
+    /// Blocks are asked for as they are kept, so that what is allowed, done and written down is one thing; and visits to a
+    /// port as those of the team that has it in its ranges.
     pub(super) fn canonical(&self, action: &mut Action) -> Result<(), ApiError> {
+        if let Action::Grant { what: Granted::Visitors { team, port: Some(port), .. }, .. } = action {
+            *team = self.registry.config().owner_of_port(*port).cloned();
+        }
         if let Action::Revoke { target, .. } | Action::Restore { target } = action {
             let found = self.registry.canonical(target.clone());
             *target = found.map_err(|e| ApiError::new(ErrorCode::NotFound, e.to_string()))?;
@@ -325,12 +356,17 @@ impl Desk {
             Action::Disconnect { session } if self.registry.session(*session).is_none() => {
                 Some(format!("there is no session {session} (any more)"))
             }
+            Action::Ungrant { grant, .. } if self.registry.grants().iter().all(|g| g.id != *grant) => {
+                Some(format!("there is no grant {grant} (any more); `portreeve grants` lists them"))
+            }
             _ => None,
         }
     }
 
     /// Operators are closed out by admins only; anybody may close their own sessions, and nobody may block themselves.
+    /// Roles are given and taken by admins, not to themselves, and not by whom one was given to.
     pub(super) fn not_above(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
+        self.roles_are_admins(who, action)?;
         if let Action::Revoke { target: BlockTarget::Operator(o), .. } = action
             && o.as_str() == who.name
         {
@@ -351,15 +387,42 @@ impl Desk {
             _ => None,
         };
         match whose {
-            Some(name) if who.role < Role::Admin => Err(ApiError::new(
+            Some(name) if who.rights().best() < Role::Admin => Err(ApiError::new(
                 ErrorCode::Forbidden,
                 format!(
                     "{} of operator {name} needs the role admin; {} has the role {}",
                     action.id(),
                     who.name,
-                    who.role
+                    who.rights().best()
                 ),
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What [`Self::not_above`] says of grants.
+    fn roles_are_admins(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
+        let forbidden = |message: String| Err(ApiError::new(ErrorCode::Forbidden, message));
+        match action {
+            Action::Grant { what: Granted::Role { operator, .. }, .. } => {
+                if operator.as_str() == who.name {
+                    return forbidden(format!("nobody grants to themselves: another admin can give {operator} a role"));
+                }
+                if who.role < Role::Admin {
+                    return forbidden(format!(
+                        "a role that was granted is not granted on: {} is no admin by the configuration",
+                        who.name
+                    ));
+                }
+                Ok(())
+            }
+            Action::Ungrant { grant, .. } => {
+                let is_role = |g: &&GrantView| g.id == *grant && matches!(g.what, Granted::Role { .. });
+                if who.rights().best() < Role::Admin && self.registry.grants().iter().any(|g| is_role(&g)) {
+                    return forbidden(format!("ungrant of a role needs the role admin; {} has not", who.name));
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -368,7 +431,7 @@ impl Desk {
         match self.reloader.reload(by).await {
             Ok((seq, changes)) => {
                 let summary = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join("; ") };
-                Ok(Outcome { seq, summary, ok: true, lease: None, revocation: None })
+                Ok(Outcome { seq, summary, ok: true, lease: None, revocation: None, grant: None })
             }
             Err(e) => Err(ApiError::new(ErrorCode::Invalid, format!("the running configuration stays: {e}"))),
         }
@@ -388,6 +451,11 @@ impl Desk {
                 self.registry.find_visitor(*visitor).map(|(t, _)| t.context()).unwrap_or_default()
             }
             Action::Disconnect { session } => self.registry.session(*session).map(|s| s.context()).unwrap_or_default(),
+            Action::Grant { what, .. } => crate::tunnels::grant_context(what),
+            Action::Ungrant { grant, .. } => {
+                let found = self.registry.grants().iter().find(|g| g.id == *grant).cloned();
+                found.map(|g| crate::tunnels::grant_context(&g.what)).unwrap_or_default()
+            }
             Action::Mute { incident, .. } | Action::Unmute { incident } => self.incident_context(who, incident),
             Action::Reload | Action::WriteMode { .. } => Context::default(),
         };
@@ -405,6 +473,7 @@ impl Api for Desk {
             revision: b.revision(),
             at: now(),
             daemon: self.daemon(who),
+            you: Some(who.clone()),
             teams: b.teams().iter().filter(|t| who.sees(&t.name)).cloned().collect(),
             tunnels: b.tunnels_since(Revision(0)).filter(|t| sees_tunnel(who, t)).cloned().collect(),
             sessions: b.sessions_since(Revision(0)).filter(|s| sees_session(who, s)).cloned().collect(),
@@ -470,6 +539,10 @@ impl Api for Desk {
         self.has_to_leave(who)
     }
 
+    fn identity(&self, who: &Identity) -> Identity {
+        self.as_of_now(who)
+    }
+
     fn handle(&self, who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>> {
         let me = self.me.upgrade();
         Box::pin(async move {
@@ -494,5 +567,5 @@ fn fingerprint(d: &DaemonView) -> u64 {
 }
 
 fn outcome(d: Done) -> Outcome {
-    Outcome { seq: d.seq, summary: d.summary, ok: d.ok, lease: d.lease, revocation: d.revocation }
+    Outcome { seq: d.seq, summary: d.summary, ok: d.ok, lease: d.lease, revocation: d.revocation, grant: d.grant }
 }

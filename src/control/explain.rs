@@ -11,6 +11,9 @@ impl Desk {
     pub(super) fn explain(&self, who: &Identity, asked: &str, port: Option<u32>) -> Result<Explanation, ApiError> {
         let config = self.registry.config();
         let not_found = |m: String| ApiError::new(ErrorCode::NotFound, m);
+        if let Some(visit) = self.explain_visit(who, asked, port) {
+            return visit;
+        }
         let mut steps = Vec::new();
         let (host, fingerprint) = if asked.starts_with("SHA256:") {
             match config.keys.get(asked) {
@@ -89,7 +92,7 @@ impl Desk {
         }
         let action = &action;
         let (team, _) = self.subject(who, action);
-        if let Err(e) = authz::check(who, action, team.as_ref()).and_then(|()| self.not_above(who, action)) {
+        if let Err(e) = authz::check(who, action, team.as_ref()).and_then(|_| self.not_above(who, action)) {
             return explain(Err(e.message));
         }
         explain(self.registry.would_do(action_of(action)))

@@ -24,6 +24,12 @@ pub(crate) fn every_action() -> Vec<Action> {
         Action::Move { from: port, to: None, reason: None },
         Action::Release { port, reason: None },
         Action::Reserve { port, until: at(), reason: "moves here in May".to_owned() },
+        Action::Grant {
+            what: Granted::Visitors { team: None, port: Some(port), network: "203.0.113.0/24".parse().unwrap() },
+            until: at(),
+            reason: "an audit".to_owned(),
+        },
+        Action::Ungrant { grant: GrantId::new(), reason: None },
         Action::CutVisitor { visitor: VisitorId::new() },
         Action::Disconnect { session: SessionId::new() },
         Action::Mute { incident: "host-gone:pay-db".to_owned(), for_s: 3_600, reason: "moved".to_owned() },
@@ -115,7 +121,9 @@ pub(crate) fn snapshot() -> Snapshot {
             spill: SpillView { used: 0, limit: 8 << 30 },
             notices: vec!["team iot: 9 of 10 ports are leased".to_owned()],
             revocations: vec![],
+            grants: vec![],
         },
+        you: None,
         teams: vec![team("iot", "20200-20201"), team("pay", "20100-20199")],
         tunnels: vec![
             tunnel(20100, "pay-db", "pay", TunnelState::Up),
@@ -337,7 +345,14 @@ fn answer(
             let ok = outcome?;
             acted.send_modify(|n| *n += 1);
             let summary = if ok { "back in 3.2 s on the same ports" } else { "not back after 60 s" };
-            Reply::Done(Outcome { seq: Seq(7), summary: summary.to_owned(), ok, lease: None, revocation: None })
+            Reply::Done(Outcome {
+                seq: Seq(7),
+                summary: summary.to_owned(),
+                ok,
+                lease: None,
+                revocation: None,
+                grant: None,
+            })
         }
         _ => return Err(ApiError::new(ErrorCode::Invalid, "serve answers this itself")),
     })

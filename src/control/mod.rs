@@ -13,6 +13,7 @@ mod keys;
 pub(crate) mod metrics;
 mod mute;
 pub mod protocol;
+mod reach;
 pub mod server;
 pub mod sight;
 pub mod unix;

@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::protocol::Identity;
 use super::sight::unlimited;
 use crate::audit::{Actor, Context, Event, What};
-use crate::model::{Incident, Mute, Severity, Time, now};
+use crate::model::{Incident, Mute, Role, Severity, Time, now};
 use crate::tunnels::{ActError, By, Done};
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Desk {
         let until =
             i64::try_from(for_s).ok().and_then(TimeDelta::try_seconds).and_then(|t| since.checked_add_signed(t));
         let until = until.unwrap_or(Time::MAX_UTC);
-        let teams = if unlimited(who) { None } else { who.teams.clone() };
+        let teams = who.rights().teams_as(Role::Operator);
         let (by_name, reason) = (who.name.clone(), crate::model::clean_line(reason));
         self.registry.mute(by, Mute { incident, by: by_name, since, until, reason, teams }, context).await
     }

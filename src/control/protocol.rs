@@ -9,8 +9,8 @@ mod push;
 use super::howto::HowTo;
 use crate::audit::{AuditQuery, ChainStatus, Checkpoint, Found, Record};
 use crate::model::{
-    BlockTarget, HostName, Incident, KeyView, LeaseView, Metrics, Port, RevocationView, Role, Seq, SessionId, TeamName,
-    Time, VisitorId, VisitorView,
+    BlockTarget, GrantId, GrantView, Granted, GrantedRole, HostName, Incident, KeyView, LeaseView, Metrics, Port,
+    RevocationView, Rights, Role, Seq, SessionId, TeamName, Time, VisitorId, VisitorView,
 };
 pub use push::{Delta, Push, Rows, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,22 @@ pub enum Action {
         /// Why.
         reason: String,
     },
+    /// Give something until a time: a role, or a way in to a network of visitors.
+    Grant {
+        /// What.
+        what: Granted,
+        /// Until when.
+        until: Time,
+        /// Why.
+        reason: String,
+    },
+    /// End a grant before its time, and cut what stands on it.
+    Ungrant {
+        /// Which.
+        grant: GrantId,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Cut one visitor.
     CutVisitor {
         /// Which.
@@ -223,6 +239,8 @@ impl Action {
             Self::Move { .. } => "move",
             Self::Release { .. } => "release",
             Self::Reserve { .. } => "reserve",
+            Self::Grant { .. } => "grant",
+            Self::Ungrant { .. } => "ungrant",
             Self::CutVisitor { .. } => "cut_visitor",
             Self::Disconnect { .. } => "disconnect",
             Self::Mute { .. } => "mute",
@@ -317,6 +335,9 @@ pub struct Outcome {
     pub lease: Option<LeaseView>,
     /// The block concerned, for revoke.
     pub revocation: Option<RevocationView>,
+    /// The grant concerned, for grant and ungrant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantView>,
 }
 
 /// The answer to "would it be allowed".
@@ -341,6 +362,9 @@ pub struct Identity {
     pub role: Role,
     /// Teams they are limited to; none means all.
     pub teams: Option<Vec<TeamName>>,
+    /// What was granted to them besides, until a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<GrantedRole>,
     /// How they came: `unix` or `ssh`.
     pub via: String,
     /// Where from, for `ssh`.
@@ -359,12 +383,18 @@ impl Identity {
     #[must_use]
     pub fn unix(name: impl Into<String>, role: Role, teams: Option<Vec<TeamName>>) -> Self {
         let via = "unix".to_owned();
-        Self { name: name.into(), role, teams, via, source: None, fingerprint: None, session: None, uid: None }
+        let (name, granted) = (name.into(), Vec::new());
+        Self { name, role, teams, granted, via, source: None, fingerprint: None, session: None, uid: None }
+    }
+    /// What they may do, by the configuration and by grants.
+    #[must_use]
+    pub fn rights(&self) -> Rights<'_> {
+        Rights { role: self.role, teams: self.teams.as_deref(), granted: &self.granted }
     }
     /// Whether this team is theirs to see.
     #[must_use]
     pub fn sees(&self, team: &TeamName) -> bool {
-        self.role == Role::Admin || self.teams.as_ref().is_none_or(|ts| ts.contains(team))
+        self.rights().may(Role::Viewer, Some(team)).is_some()
     }
 }
 

@@ -69,6 +69,10 @@ pub trait Api: Send + Sync + 'static {
     fn dismissed(&self, _who: &Identity) -> bool {
         false
     }
+    /// This person as they are now: what they may do can change while they are connected.
+    fn identity(&self, who: &Identity) -> Identity {
+        who.clone()
+    }
     /// Answers everything but `Hello`, `Snapshot` and `Subscribe`. Authorises and audits actions.
     fn handle(&self, who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>>;
 }
@@ -143,7 +147,7 @@ fn reply_line(id: u64, result: Result<Reply, ApiError>) -> Vec<u8> {
 async fn read_loop<R: AsyncRead + Unpin>(read: R, queue: mpsc::Sender<Out>, who: Identity, api: Arc<dyn Api>) {
     let mut lines = LineReader::new(read, MAX_REQUEST);
     let mut asking = JoinSet::new();
-    match timeout(HELLO_WAIT, hello(&mut lines, &who)).await {
+    match timeout(HELLO_WAIT, hello(&mut lines, &who, api.as_ref())).await {
         Ok(Some((id, result))) => {
             let welcome = result.is_ok();
             if queue.send(Out::Line(reply_line(id, result))).await.is_ok() && welcome {
@@ -166,6 +170,7 @@ async fn read_loop<R: AsyncRead + Unpin>(read: R, queue: mpsc::Sender<Out>, who:
 async fn hello<R: AsyncRead + Unpin>(
     lines: &mut LineReader<R>,
     who: &Identity,
+    api: &dyn Api,
 ) -> Option<(u64, Result<Reply, ApiError>)> {
     let invalid = |m: String| Err(ApiError::new(ErrorCode::Invalid, m));
     let frame = match next_frame(lines).await? {
@@ -173,9 +178,11 @@ async fn hello<R: AsyncRead + Unpin>(
         Err(bad) => return Some((bad.id, Err(bad.error))),
     };
     let result = match frame.request {
-        Request::Hello { version: VERSION, .. } => {
-            Ok(Reply::Welcome { version: VERSION, portreeve: env!("CARGO_PKG_VERSION").to_owned(), you: who.clone() })
-        }
+        Request::Hello { version: VERSION, .. } => Ok(Reply::Welcome {
+            version: VERSION,
+            portreeve: env!("CARGO_PKG_VERSION").to_owned(),
+            you: api.identity(who),
+        }),
         Request::Hello { version, .. } => invalid(format!(
             "this daemon (portreeve {}) speaks version {VERSION} of the control protocol, the client speaks version \
              {version}: use the daemon's own portreeve binary, or restart the daemon after an upgrade",
@@ -297,6 +304,8 @@ async fn work_result(work: JoinHandle<Result<Reply, ApiError>>, acts: bool) -> R
 /// A subscription in the hands of the writer.
 struct Subscription {
     cursor: Cursor,
+    /// Whom it was begun for. When they may see or do something else, it is begun anew: what is no longer theirs must go.
+    who: Identity,
     changed: watch::Receiver<u64>,
     /// Something changed since the last push was computed.
     dirty: bool,
@@ -310,10 +319,11 @@ impl Subscription {
         let mut changed = api.changed();
         // Seen before the picture is taken: what changes in between is told twice rather than never.
         changed.borrow_and_update();
+        let now = api.identity(who);
         let snapshot = api.snapshot(who, since);
         let cursor = Cursor::after(&snapshot, since);
         let (snapshot, rows) = snapshot.in_pieces();
-        let me = Self { cursor, changed, dirty: false, due: Instant::now() + PUSH_INTERVAL };
+        let me = Self { cursor, who: now, changed, dirty: false, due: Instant::now() + PUSH_INTERVAL };
         (me, Push::Snapshot(snapshot), rows)
     }
 
@@ -329,11 +339,17 @@ impl Subscription {
         sleep_until(self.due).await;
     }
 
-    fn take(&mut self, who: &Identity, api: &dyn Api) -> Option<Push> {
+    /// What is to be pushed now, if anything is.
+    fn take(&mut self, who: &Identity, api: &dyn Api) -> Option<(Push, Vec<Rows>)> {
         self.changed.borrow_and_update();
+        if api.identity(who) != self.who {
+            let (begun, first, rows) = Self::begin(who, Some(self.cursor.seq), api);
+            *self = begun;
+            return Some((first, rows));
+        }
         self.dirty = false;
         self.due = Instant::now() + PUSH_INTERVAL;
-        api.delta(who, &mut self.cursor).map(Push::Delta)
+        api.delta(who, &mut self.cursor).map(|delta| (Push::Delta(delta), vec![]))
     }
 }
 
@@ -353,19 +369,19 @@ async fn write_loop<W: AsyncWrite + Unpin>(
                     subscription = Some(begun);
                     let mut lines = reply_line(id, Ok(Reply::Subscribed));
                     lines.extend(push_line(first));
-                    for piece in rows {
-                        if write.write_all(&lines).await.is_err() || write.flush().await.is_err() {
-                            return;
-                        }
-                        lines = push_line(Push::Rows(piece));
+                    match write_but_last(&mut write, lines, rows).await {
+                        Ok(last) => last,
+                        Err(_) => return,
                     }
-                    lines
                 }
                 Some(Out::Close) | None => break,
             },
             () = or_never(subscription.as_mut().map(Subscription::ready)) => {
                 match subscription.as_mut().and_then(|s| s.take(&who, api.as_ref())) {
-                    Some(push) => push_line(push),
+                    Some((first, rows)) => match write_but_last(&mut write, push_line(first), rows).await {
+                        Ok(last) => last,
+                        Err(_) => return,
+                    },
                     None => continue,
                 }
             }
@@ -375,6 +391,20 @@ async fn write_loop<W: AsyncWrite + Unpin>(
         }
     }
     let _ = write.shutdown().await;
+}
+
+/// Writes these lines and the rows that follow them, but for the last of all, which is given back.
+async fn write_but_last<W: AsyncWrite + Unpin>(
+    write: &mut W,
+    mut lines: Vec<u8>,
+    rows: Vec<Rows>,
+) -> std::io::Result<Vec<u8>> {
+    for piece in rows {
+        write.write_all(&lines).await?;
+        write.flush().await?;
+        lines = push_line(Push::Rows(piece));
+    }
+    Ok(lines)
 }
 
 /// A push as a line; one too long to send is dropped, and the client learns of it by an error under number 0.

@@ -8,7 +8,7 @@ use crate::control::client::Client;
 use crate::control::desk::Desk;
 use crate::control::protocol::Identity;
 use crate::control::server::{Api, serve};
-use crate::model::{OperatorName, Role, clean_line};
+use crate::model::{OperatorName, Powers, Role, clean_line};
 use crate::server::{self, OperatorChannel, Output};
 use crate::tunnels::{Registry, Session};
 use crate::ui::{Lang, Options, TermEnv, TermIo, UiError};
@@ -39,13 +39,15 @@ impl Front {
 
     /// Who this session's operator is, as the configuration has it now.
     fn identity(&self, s: &Session) -> Identity {
-        let config = self.registry.config();
-        let rights = s.name.parse::<OperatorName>().ok().and_then(|n| config.operators.get(&n).cloned());
+        let powers = s.name.parse::<OperatorName>().ok().and_then(|n| self.registry.powers(&n, Some(&s.credential)));
+        // Somebody who is no longer in the configuration sees nothing; the session is being closed.
+        let nobody = || Powers { role: Role::Viewer, teams: Some(Vec::new()), granted: Vec::new() };
+        let Powers { role, teams, granted } = powers.unwrap_or_else(nobody);
         Identity {
             name: s.name.clone(),
-            role: rights.as_ref().map_or(Role::Viewer, |r| r.role),
-            // Somebody who is no longer in the configuration sees nothing; the session is being closed.
-            teams: rights.map_or(Some(Vec::new()), |r| r.teams),
+            role,
+            teams,
+            granted,
             via: "ssh".to_owned(),
             source: Some(s.source),
             fingerprint: Some(s.credential.fingerprint.clone()),

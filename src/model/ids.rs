@@ -130,6 +130,11 @@ pub struct SessionId(u64);
 #[serde(try_from = "String", into = "String")]
 pub struct VisitorId(u64);
 
+/// One grant until a time. Unique across restarts, and rising.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GrantId(u64);
+
 /// Microseconds since 2020, or one more than the last one given, whichever is larger.
 fn next_id() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
@@ -192,6 +197,7 @@ macro_rules! id_type {
 }
 id_type!(SessionId, 's', "session");
 id_type!(VisitorId, 'v', "visitor");
+id_type!(GrantId, 'g', "grant");
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ mod evidence;
 mod files;
 mod forecast;
 mod gate;
+mod grant;
 mod ids;
 mod incident;
 mod keyuse;
@@ -24,11 +25,14 @@ pub use evidence::{Evidence, TWO_DAYS};
 pub use files::{FileUse, is_kept, kept as kept_files, set_file_limit};
 pub use forecast::{Forecast, forecast};
 pub use gate::GateView;
-pub use ids::{AuthorityName, HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId};
+pub use grant::{GrantView, Granted, GrantedRole, Powers, Rights, TunnelsOf};
+pub use ids::{
+    AuthorityName, GrantId, HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId,
+};
 pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use keyuse::{KeyUse, KeyView};
 pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};
-pub use networks::Networks;
+pub use networks::{Networks, network};
 pub use ports::{Port, PortError, PortRange};
 pub use state::{
     BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,

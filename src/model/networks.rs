@@ -54,7 +54,11 @@ impl fmt::Display for Networks {
     }
 }
 
-fn network(word: &str) -> Result<IpNet, String> {
+/// A network, or an address as a network of its own.
+///
+/// # Errors
+/// What it is instead, in a sentence.
+pub fn network(word: &str) -> Result<IpNet, String> {
     if let Ok(address) = word.parse::<IpAddr>() {
         return Ok(address.into());
     }

@@ -117,6 +117,16 @@ impl fmt::Display for Role {
     }
 }
 
+impl std::str::FromStr for Role {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        [Self::Viewer, Self::Operator, Self::Admin]
+            .into_iter()
+            .find(|r| r.to_string() == s)
+            .ok_or_else(|| format!("{s:?} is not a role (viewer, operator, admin)"))
+    }
+}
+
 /// How the service behind a tunnel is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,6 +1,6 @@
 //! Pictures of the live state, as the daemon sends them and the console, the CLI and JSON show them.
 
-use super::{BehindView, BlockTarget, LinkLayer, SpillView};
+use super::{BehindView, BlockTarget, GrantView, LinkLayer, SpillView};
 use super::{
     BindPolicy, CheckKind, HostName, LeaseKind, Obituary, Port, PortRange, Revision, Role, Seq, SessionId, TeamName,
     Time, TunnelState, Verdict, VisitorId,
@@ -294,4 +294,7 @@ pub struct DaemonView {
     pub notices: Vec<String>,
     /// Blocks in force.
     pub revocations: Vec<RevocationView>,
+    /// What is given until a time, besides leases.
+    #[serde(default)]
+    pub grants: Vec<GrantView>,
 }

@@ -270,9 +270,8 @@ impl Handler for Box<Client> {
         };
         match target {
             Ok((operator, tunnel)) => {
-                let limits = self.shared.registry.limits();
-                let stall = self.shared.registry.config().stall_timeout(&tunnel.lease.team);
-                tokio::spawn(super::visit::visit(operator, tunnel, channel, reply, limits, stall));
+                let registry = Arc::clone(&self.shared.registry);
+                tokio::spawn(super::visit::visit(registry, operator, tunnel, channel, reply));
             }
             Err(rule) => {
                 ssh.debug(true, &format!("portreeve: {rule}"), "en")?;

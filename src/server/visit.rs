@@ -2,10 +2,10 @@
 
 use super::carrier::halves;
 use super::client::Client;
-use crate::model::{OperatorName, Port, Role, clean};
+use crate::model::{Port, clean};
 use crate::tunnels::carrier::HostWriter;
 use crate::tunnels::{
-    Caller, End, RelayLimits, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, pipe, relay, settle_within,
+    Caller, End, Registry, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, pipe, relay, settle_within,
 };
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
@@ -23,13 +23,14 @@ const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
 /// Carries one visit. Audited and counted by the tunnel, as every visit is.
 pub(super) async fn visit(
+    registry: Arc<Registry>,
     operator: Arc<Session>,
     tunnel: Arc<Tunnel>,
     channel: Channel<Msg>,
     reply: ChannelOpenHandle,
-    limits: Arc<RelayLimits>,
-    stall: Duration,
 ) {
+    let limits = registry.limits();
+    let stall = registry.config().stall_timeout(&tunnel.lease.team);
     let (mut near, stream) = pipe(PIPE);
     let caller = Caller {
         source: operator.source,
@@ -45,6 +46,12 @@ pub(super) async fn visit(
         Ok(Ok(id)) => id,
         Ok(Err(_)) | Err(_) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
     };
+    // A grant may have ended while the host opened the stream: whoever cuts what stood on it sees this visit only from
+    // here on.
+    if let Err(rule) = registry.may_visit(&operator, &tunnel) {
+        tunnel.cut(id, &rule);
+        return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    }
     reply.accept().await;
     let (mut reader, writer) = halves(channel, Arc::clone(&operator.vital), None);
     // The tunnel counts the bytes; here nobody reads the counters.
@@ -111,16 +118,7 @@ impl Client {
         let Some(tunnel) = tunnel else {
             return Err(format!("{asked} is not a live tunnel; operators reach tunnels and nothing else"));
         };
-        let name: Option<OperatorName> = operator.name.parse().ok();
-        let rights = name.and_then(|n| config.operators.get(&n).cloned());
-        let Some(rights) = rights else { return Err("you are not in the configuration any more".to_owned()) };
-        if rights.role < Role::Operator {
-            return Err("a viewer may not connect to tunnels".to_owned());
-        }
-        let team = &tunnel.lease.team;
-        if rights.role != Role::Admin && rights.teams.as_ref().is_some_and(|ts| !ts.contains(team)) {
-            return Err(format!("port {} is team {team}'s, which is not yours", tunnel.port()));
-        }
+        registry.may_visit(operator, &tunnel)?;
         Ok(tunnel)
     }
 }

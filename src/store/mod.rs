@@ -1,4 +1,4 @@
-//! What must survive a restart: leases, revocations and mutes, behind one trait.
+//! What must survive a restart: leases, revocations, grants and mutes, behind one trait.
 
 mod handle;
 mod sqlite;
@@ -9,7 +9,7 @@ mod tests;
 pub use handle::{Saving, StoreHandle};
 pub use sqlite::SqliteStore;
 
-use crate::model::{BlockTarget, KeyUse, LeaseView, Mute, Port, ReservationView, RevocationView};
+use crate::model::{BlockTarget, GrantId, GrantView, KeyUse, LeaseView, Mute, Port, ReservationView, RevocationView};
 use thiserror::Error;
 
 /// What was saved.
@@ -25,6 +25,8 @@ pub struct Saved {
     pub reservations: Vec<ReservationView>,
     /// When keys were used.
     pub key_uses: Vec<KeyUse>,
+    /// What was given until a time.
+    pub grants: Vec<GrantView>,
 }
 
 /// One change to what is saved.
@@ -50,6 +52,10 @@ pub enum Change {
     PutKeyUse(KeyUse),
     /// Forget a key that is no longer in the configuration.
     DropKeyUse(String),
+    /// Write a grant; its id is its key.
+    PutGrant(GrantView),
+    /// Forget a grant.
+    DropGrant(GrantId),
 }
 
 /// Why something could not be saved or read.

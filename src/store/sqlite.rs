@@ -1,7 +1,10 @@
 //! The embedded store: one SQLite file, `ledger.sqlite`, in the state folder.
 
 use super::{Change, Saved, Store, StoreError};
-use crate::model::{BlockTarget, KeyUse, LeaseKind, LeaseView, Mute, Port, ReservationView, RevocationView, Time};
+use crate::model::{
+    BlockTarget, GrantView, Granted, KeyUse, LeaseKind, LeaseView, Mute, Port, ReservationView, RevocationView,
+    TeamName, Time,
+};
 use chrono::SecondsFormat;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior, params};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 /// The steps from an empty file to the newest layout. `user_version` tells how many a file has behind it. Never change
 /// one that has been released: add another.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE lease (
         port    INTEGER PRIMARY KEY,
@@ -62,7 +65,26 @@ const MIGRATIONS: [&str; 4] = [
         uses        INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    CREATE TABLE granted (
+        grant_id TEXT PRIMARY KEY,
+        kind     TEXT NOT NULL,
+        operator TEXT,
+        role     TEXT,
+        teams    TEXT,
+        team     TEXT,
+        port     INTEGER,
+        network  TEXT,
+        by       TEXT NOT NULL,
+        since    TEXT NOT NULL,
+        until    TEXT NOT NULL,
+        reason   TEXT NOT NULL
+    ) STRICT;
+",
 ];
+
+/// Columns of a grant.
+const GRANT: &str = "grant_id, kind, operator, role, teams, team, port, network, by, since, until, reason";
 
 /// How long a reader from outside (`sqlite3`, a backup) may hold us up.
 const BUSY: Duration = Duration::from_secs(5);
@@ -143,6 +165,7 @@ impl Store for SqliteStore {
             revocations: self.rows("revocation", "kind, value, by, since, reason", read_revocation)?,
             mutes: self.rows("mute", "incident, by, since, until, reason, teams", read_mute)?,
             reservations: self.rows("reservation", "port, team, by, since, until, reason", read_reservation)?,
+            grants: self.rows("granted", GRANT, read_grant)?,
             key_uses: self.rows("key_use", "fingerprint, since, last, source, uses", read_key_use)?,
         })
     }
@@ -258,10 +281,67 @@ fn apply_one(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
                 i64::try_from(u.uses).unwrap_or(i64::MAX)
             ],
         ),
+        Change::PutGrant(g) => put_grant(tx, g),
+        Change::DropGrant(id) => tx.execute("DELETE FROM granted WHERE grant_id = ?1", [id.to_string()]),
         Change::DropKeyUse(key) => tx.execute("DELETE FROM key_use WHERE fingerprint = ?1", [key]),
         Change::DropReservation(port) => tx.execute("DELETE FROM reservation WHERE port = ?1", [port.get()]),
     }
     .map(drop)
+}
+
+fn put_grant(tx: &Transaction<'_>, g: &GrantView) -> rusqlite::Result<usize> {
+    let words = |teams: &[TeamName]| teams.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(" ");
+    let (kind, operator, role, teams, team, port, network) = match &g.what {
+        Granted::Role { operator, role, teams } => {
+            ("role", Some(operator.as_str()), Some(role.to_string()), teams.as_deref().map(words), None, None, None)
+        }
+        Granted::Visitors { team, port, network } => {
+            let team = team.as_ref().map(TeamName::as_str);
+            ("visitors", None, None, None, team, port.map(Port::get), Some(network.to_string()))
+        }
+    };
+    let (id, since, until) = (g.id.to_string(), write_time(g.since), write_time(g.until));
+    tx.execute(
+        &format!("INSERT OR REPLACE INTO granted ({GRANT}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"),
+        params![id, kind, operator, role, teams, team, port, network, g.by, since, until, g.reason],
+    )
+}
+
+fn read_grant(row: &Row<'_>) -> Odd<GrantView> {
+    let id: String = get(row, "grant_id")?;
+    let named = |what: String| format!("the grant {id:?}: {what}");
+    let some = |column: &str| -> Odd<String> {
+        get::<Option<String>>(row, column)?.ok_or_else(|| format!("{column} is missing"))
+    };
+    let read = || -> Odd<GrantView> {
+        let what = match get::<String>(row, "kind")?.as_str() {
+            "role" => Granted::Role {
+                operator: some("operator")?.parse().map_err(|e| format!("operator: {e}"))?,
+                role: some("role")?.parse()?,
+                teams: get::<Option<String>>(row, "teams")?.map(|t| read_teams(&t)).transpose()?,
+            },
+            "visitors" => Granted::Visitors {
+                team: Some(some("team")?.parse().map_err(|e| format!("team: {e}"))?),
+                port: get::<Option<i64>>(row, "port")?.map(read_port).transpose()?,
+                network: some("network")?.parse().map_err(|e| format!("network: {e}"))?,
+            },
+            other => return Err(format!("{other:?} is not a kind of grant (role, visitors)")),
+        };
+        Ok(GrantView {
+            id: id.parse()?,
+            what,
+            by: get(row, "by")?,
+            since: read_time("since", &get::<String>(row, "since")?)?,
+            until: read_time("until", &get::<String>(row, "until")?)?,
+            reason: get(row, "reason")?,
+        })
+    };
+    read().map_err(named)
+}
+
+/// Teams are words, so a space parts them.
+fn read_teams(text: &str) -> Odd<Vec<TeamName>> {
+    text.split_whitespace().map(|t| t.parse().map_err(|e| format!("team {t:?}: {e}"))).collect()
 }
 
 fn read_key_use(row: &Row<'_>) -> Odd<KeyUse> {
@@ -302,20 +382,17 @@ fn read_port(number: i64) -> Odd<Port> {
         .and_then(|n| n.try_into().map_err(|e: crate::model::PortError| e.to_string()))
 }
 
-/// Teams are words, so a space parts them.
 fn read_mute(row: &Row<'_>) -> Odd<Mute> {
     let incident: String = get(row, "incident")?;
     let named = |what: String| format!("the mute of {incident:?}: {what}");
     let read = || -> Odd<Mute> {
-        let teams =
-            |t: String| t.split_whitespace().map(|t| t.parse().map_err(|e| format!("team {t:?}: {e}"))).collect();
         Ok(Mute {
             incident: incident.clone(),
             by: get(row, "by")?,
             since: read_time("since", &get::<String>(row, "since")?)?,
             until: read_time("until", &get::<String>(row, "until")?)?,
             reason: get(row, "reason")?,
-            teams: get::<Option<String>>(row, "teams")?.map(teams).transpose()?,
+            teams: get::<Option<String>>(row, "teams")?.map(|t| read_teams(&t)).transpose()?,
         })
     };
     read().map_err(named)

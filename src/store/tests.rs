@@ -103,7 +103,7 @@ fn commits_are_fsynced_into_a_write_ahead_log() {
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("synchronous"), "2");
     assert_eq!(pragma("busy_timeout"), "5000");
-    assert_eq!(pragma("user_version"), "4");
+    assert_eq!(pragma("user_version"), "5");
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(SqliteStore::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 4, .. }), "{error}");
-    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 4)"), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error}");
+    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 5)"), "{error}");
     let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
     assert_eq!(version, 99);
 }
@@ -269,7 +269,9 @@ fn mutes_are_kept_with_their_teams_and_a_ledger_of_the_first_layout_gets_their_t
     let mut store = SqliteStore::open(&path).unwrap();
     store.apply(&[Change::PutLease(lease(20_100))]).unwrap();
     // As the version before left it.
-    store.execute("DROP TABLE mute; DROP TABLE reservation; DROP TABLE key_use; PRAGMA user_version = 1");
+    store.execute(
+        "DROP TABLE mute; DROP TABLE reservation; DROP TABLE key_use; DROP TABLE granted; PRAGMA user_version = 1",
+    );
     drop(store);
     let mut store = SqliteStore::open(&path).unwrap();
     store.apply(&all.clone().map(Change::PutMute)).unwrap();
@@ -317,4 +319,37 @@ fn the_use_of_keys_is_kept_and_a_key_that_is_gone_is_forgotten() {
     store.apply(&[Change::PutKeyUse(a.clone()), Change::DropKeyUse("SHA256:b".to_owned())]).unwrap();
     drop(store);
     assert_eq!(load(&path).key_uses, [a]);
+}
+
+#[test]
+fn grants_of_both_kinds_are_there_after_reopening_and_one_that_cannot_be_read_is_named() {
+    use crate::model::{GrantView, Granted, Role};
+    let (_dir, path) = ledger();
+    let grant = |id: &str, what: Granted| GrantView {
+        id: id.parse().unwrap(),
+        what,
+        by: "alice".to_owned(),
+        since: at(1_795_219_190_123),
+        until: at(1_795_300_000_000),
+        reason: "it's the on-call week".to_owned(),
+    };
+    let operator = || "bob".parse().unwrap();
+    let teams = Some(vec!["결제".parse().unwrap(), "iot".parse().unwrap()]);
+    let network = "2001:db8::/48".parse().unwrap();
+    let all = [
+        grant("g1", Granted::Role { operator: operator(), role: Role::Admin, teams: None }),
+        grant("g2", Granted::Role { operator: operator(), role: Role::Operator, teams }),
+        grant("g3", Granted::Visitors { team: "결제".parse().ok(), port: None, network }),
+        grant("g4", Granted::Visitors { team: "결제".parse().ok(), port: Some(port(20100)), network }),
+    ];
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.apply(&all.clone().map(Change::PutGrant)).unwrap();
+    drop(store);
+    assert_eq!(load(&path).grants, all);
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.apply(&[Change::DropGrant(all[1].id), Change::DropGrant(all[2].id)]).unwrap();
+    assert_eq!(store.load().unwrap().grants, [all[0].clone(), all[3].clone()]);
+    store.execute("UPDATE granted SET role = 'king' WHERE grant_id = 'g1'");
+    let error = store.load().unwrap_err().to_string();
+    assert!(error.contains("the grant \"g1\": \"king\" is not a role"), "{error}");
 }

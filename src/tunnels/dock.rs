@@ -17,7 +17,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -165,8 +165,18 @@ impl Visit {
             Ok(()) => admissible(registry, &config, tunnel, caller.source.ip(), stream),
             Err(rule) => Err(("stopping", rule)),
         };
-        match no {
-            Ok(()) => Some(Self::new(registry, tunnel, caller)),
+        let admitted = no.and_then(|()| {
+            let ip = caller.source.ip();
+            let visit = Self::new(registry, tunnel, caller.clone());
+            // A grant that let it in may have ended meanwhile: whoever cuts what stood on it saw this visitor only from
+            // here on.
+            match welcome(registry, &registry.config(), tunnel, ip) {
+                Ok(()) => Ok(visit),
+                Err(rule) => Err(("network", rule)),
+            }
+        });
+        match admitted {
+            Ok(visit) => Some(visit),
             Err((word, rule)) => {
                 stream.abort();
                 tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
@@ -180,7 +190,13 @@ impl Visit {
     }
 
     fn new(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: Caller) -> Self {
-        let visitor = Arc::new(Visitor { id: VisitorId::new(), caller, since: now(), tally: Tally::default() });
+        let visitor = Arc::new(Visitor {
+            id: VisitorId::new(),
+            caller,
+            since: now(),
+            tally: Tally::default(),
+            why: OnceLock::new(),
+        });
         tunnel.visitors.lock().unwrap_or_else(PoisonError::into_inner).insert(visitor.id, Arc::clone(&visitor));
         tunnel.visitors_total.fetch_add(1, Ordering::Relaxed);
         registry.visitor_comes(&tunnel.lease.team);
@@ -294,6 +310,9 @@ impl Drop for Visit {
                     Some(obituary) => self.reason = Some(format!("cut with its tunnel: {obituary}")),
                     None => {
                         self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
+                        if let Some(why) = self.visitor.why.get() {
+                            self.reason = Some(format!("cut: {why}"));
+                        }
                     }
                 }
             }
@@ -323,7 +342,8 @@ impl<V: VisitorStream> Drop for Unclean<V> {
 }
 
 /// Whether this address may visit. Loopback always may: `ssh -J`-less use on the bastion itself is what a loopback bind
-/// is for. Others only where the team's policy is `gateway` and its list holds them. Else a word for the rule, and the rule.
+/// is for. Others only where the team's policy is `gateway` and its list or a grant holds them. Else a word for the rule, and
+/// the rule.
 fn admissible(
     registry: &Registry,
     config: &Config,
@@ -332,7 +352,7 @@ fn admissible(
     stream: &TcpStream,
 ) -> Result<(), (&'static str, String)> {
     // First what costs those who are welcome nothing: strangers must not use up their rate.
-    welcome(config, tunnel, ip).map_err(|rule| ("network", rule))?;
+    welcome(registry, config, tunnel, ip).map_err(|rule| ("network", rule))?;
     if is_kept(stream.as_raw_fd(), FileUse::Many) {
         return Err(("files", "the open files that are left are kept for operators".to_owned()));
     }
@@ -358,15 +378,19 @@ fn admissible(
     Ok(())
 }
 
-/// Whether the team's policy lets this address in.
-pub(super) fn welcome(config: &Config, tunnel: &Tunnel, ip: IpAddr) -> Result<(), String> {
+/// Whether the team's policy, or a grant, lets this address in.
+pub(super) fn welcome(registry: &Registry, config: &Config, tunnel: &Tunnel, ip: IpAddr) -> Result<(), String> {
     let ip = ip.to_canonical();
     if ip.is_loopback() {
         return Ok(());
     }
     let team = &tunnel.lease.team;
     let allowed = config.teams.get(team).is_some_and(|t| t.visitors.iter().any(|net| net.contains(&ip)));
-    if allowed { Ok(()) } else { Err(format!("{ip} is not in team {team}'s `visitors`")) }
+    if allowed || registry.lets_in(tunnel, ip).is_some() {
+        Ok(())
+    } else {
+        Err(format!("{ip} is not in team {team}'s `visitors`"))
+    }
 }
 
 async fn open<C: Carrier>(

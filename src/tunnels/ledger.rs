@@ -471,7 +471,12 @@ impl Ledger {
                 self.reserved.remove(p);
             }
             // The registry's.
-            Change::PutMute(_) | Change::DropMute(_) | Change::PutKeyUse(_) | Change::DropKeyUse(_) => {}
+            Change::PutMute(_)
+            | Change::DropMute(_)
+            | Change::PutKeyUse(_)
+            | Change::DropKeyUse(_)
+            | Change::PutGrant(_)
+            | Change::DropGrant(_) => {}
         }
     }
 }

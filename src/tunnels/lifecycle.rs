@@ -4,7 +4,9 @@
 use super::live::{Session, Tunnel, TunnelOrder};
 use super::registry::Registry;
 use crate::audit::{Actor, AuditError, Context, Event, What};
-use crate::model::{HostName, LeaseView, Obituary, ObituaryCause, Port, RevocationView, Seq, SessionId, VisitorId};
+use crate::model::{
+    GrantView, HostName, LeaseView, Obituary, ObituaryCause, Port, RevocationView, Seq, SessionId, VisitorId,
+};
 use crate::store::StoreError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,11 +79,13 @@ pub struct Done {
     pub lease: Option<LeaseView>,
     /// Block concerned.
     pub revocation: Option<RevocationView>,
+    /// Grant concerned.
+    pub grant: Option<GrantView>,
 }
 
 impl Done {
     pub(super) fn new(seq: Seq, summary: String) -> Self {
-        Self { seq, summary, ok: true, lease: None, revocation: None }
+        Self { seq, summary, ok: true, lease: None, revocation: None, grant: None }
     }
 
     pub(super) fn warned(seq: Seq, summary: String, warning: Option<String>) -> Self {

@@ -14,7 +14,7 @@ use crate::model::{
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
@@ -153,6 +153,8 @@ pub struct Visitor {
     pub since: Time,
     /// Its bytes.
     pub tally: Tally,
+    /// Why it is cut, where that is not said by its tunnel's end or an operator's act.
+    pub why: OnceLock<String>,
 }
 
 /// A live tunnel.
@@ -267,6 +269,24 @@ impl Tunnel {
     #[must_use]
     pub fn has_visitor(&self, id: VisitorId) -> bool {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    /// Cuts a visitor, for this reason. Whether there was one to cut.
+    pub fn cut(&self, id: VisitorId, why: &str) -> bool {
+        let visitor = self.visitors.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        visitor.is_some_and(|v| {
+            // The first reason stands.
+            let _ = v.why.set(why.to_owned());
+            self.orders.send(TunnelOrder::Cut(id)).is_ok()
+        })
+    }
+
+    /// Where each visitor comes from, and as which operator in which session.
+    #[must_use]
+    pub fn callers(&self) -> Vec<(VisitorId, SocketAddr, Option<(String, SessionId)>)> {
+        let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
+        let by = |v: &Visitor| v.caller.operator.as_ref().map(|(name, session, _)| (name.clone(), *session));
+        visitors.values().map(|v| (v.id, v.caller.source, by(v))).collect()
     }
 
     /// The visitors now, oldest first.

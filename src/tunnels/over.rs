@@ -15,6 +15,7 @@ pub async fn end_in_time(registry: Arc<Registry>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        registry.grants_over(now());
         registry.leases_over(now()).await;
     }
 }

@@ -17,8 +17,8 @@ use super::uses::Uses;
 use crate::audit::{Actor, Event, Journal, Repeats, What};
 use crate::config::{Config, OnFailure, Principal, RevokedKeys};
 use crate::model::{
-    BlockTarget, Certified, HealthView, HostName, Obituary, ObituaryView, OperatorName, Port, Seq, SessionId,
-    SessionKind, TeamName, Time, Traffic, now,
+    BlockTarget, Certified, GrantView, HealthView, HostName, Obituary, ObituaryView, OperatorName, Port, Seq,
+    SessionId, SessionKind, TeamName, Time, Traffic, now,
 };
 use crate::store::{Saved, StoreHandle};
 use arc_swap::ArcSwap;
@@ -102,6 +102,8 @@ pub struct Registry {
     limits: ArcSwap<RelayLimits>,
     /// Revocation lists.
     pub(super) revoked: ArcSwap<RevokedKeys>,
+    /// What was given until a time. Read without the lock, changed under it.
+    pub(super) granted: ArcSwap<Vec<GrantView>>,
     /// One look at them at a time.
     pub(super) looking: Mutex<()>,
     /// The journal.
@@ -156,6 +158,7 @@ impl Registry {
             config: ArcSwap::new(config),
             limits: ArcSwap::from_pointee(limits),
             revoked: ArcSwap::default(),
+            granted: ArcSwap::from_pointee(saved.grants.clone()),
             looking: Mutex::default(),
             journal,
             repeats: Repeats::default(),

@@ -47,7 +47,7 @@ impl Registry {
         let unwelcome: Vec<VisitorId> = t
             .visitor_views()
             .iter()
-            .filter(|v| v.operator.is_none() && super::dock::welcome(config, t, v.source.ip()).is_err())
+            .filter(|v| v.operator.is_none() && super::dock::welcome(self, config, t, v.source.ip()).is_err())
             .map(|v| v.id)
             .collect();
         for id in &unwelcome {

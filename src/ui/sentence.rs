@@ -3,6 +3,7 @@
 use super::words::{Lang, model, obituary, rule, tr};
 use crate::audit::{Actor, Outcome, Record, What};
 use crate::control::protocol::Action;
+use crate::model::Granted;
 
 /// `success`, `refused`, `failure`.
 pub(crate) fn outcome_word(o: Outcome) -> &'static str {
@@ -125,6 +126,13 @@ fn what(l: Lang, r: &Record) -> String {
             tr!(l, event.mute, incident, until = until.format("%Y-%m-%d %H:%M:%SZ"))
         }
         What::Unmute { incident } => tr!(l, event.unmute, incident),
+        What::Grant { id, granted, until } => {
+            let (what, until) = (model::granted(l, granted), until.format("%Y-%m-%d %H:%M:%SZ"));
+            tr!(l, event.grant, id, what, until)
+        }
+        What::Ungrant { id, granted, visitors } => {
+            tr!(l, event.ungrant, id, what = model::granted(l, granted), n = *visitors)
+        }
         What::IncidentOpen { cause, what, tunnels, hosts, .. } => {
             let (tunnels, hosts) = (tr!(l, event.tunnels, n = *tunnels), tr!(l, event.hosts, n = *hosts));
             tr!(l, event.incident, cause, what, tunnels, hosts)
@@ -186,6 +194,20 @@ pub(crate) fn command(a: &Action) -> String {
         Action::Reserve { port, until, reason } => {
             format!("reserve {port} --until {} --reason {}", moment(*until), quote(reason))
         }
+        Action::Grant { what, until, reason } => {
+            let what = match what {
+                Granted::Role { operator, role, teams } => {
+                    let teams = teams.iter().flatten().map(|t| format!(" --team {t}")).collect::<String>();
+                    format!("role {operator} {role}{teams}")
+                }
+                Granted::Visitors { team, port, network } => {
+                    let team = team.as_ref().map(ToString::to_string).unwrap_or_default();
+                    format!("visitors {} {network}", port.map_or(team, |p| p.to_string()))
+                }
+            };
+            format!("grant {what} --until {} --reason {}", moment(*until), quote(reason))
+        }
+        Action::Ungrant { grant, reason } => format!("ungrant {grant}{}", why(reason)),
         Action::CutVisitor { visitor } => format!("cut {visitor}"),
         Action::Disconnect { session } => format!("disconnect {session}"),
         Action::Mute { incident, for_s, reason } => {

@@ -86,6 +86,11 @@ impl Verb {
             Self::Reserve { port, until, reason, yes } => {
                 (Action::Reserve { port: *port, until: *until, reason: reason.clone() }, *yes)
             }
+            Self::Grant { what, yes } => {
+                let (what, until, reason) = what.granted();
+                (Action::Grant { what, until, reason }, Yes { yes: *yes })
+            }
+            Self::Ungrant { grant, reason, yes } => (Action::Ungrant { grant: *grant, reason: reason.clone() }, *yes),
             Self::Cut { visitor, yes } => (Action::CutVisitor { visitor: *visitor }, *yes),
             Self::Disconnect { session, yes } => (Action::Disconnect { session: *session }, *yes),
             Self::Mute { incident, time, reason, yes } => {
@@ -138,6 +143,10 @@ fn blast_radius(wanted: &Action, s: &Snapshot) -> String {
             let host = s.tunnels.iter().find(|t| t.lease.port == *port).map(|t| t.lease.host.to_string());
             format!("End the lease of {port} ({}): {}", host.unwrap_or_else(|| "nobody".to_owned()), of_port(port))
         }
+        Action::Ungrant { grant, .. } => match s.daemon.grants.iter().find(|g| g.id == *grant) {
+            Some(g) => format!("End grant {grant} of {}, and cut what stands on it: {}", g.by, g.what),
+            None => format!("End grant {grant}, and cut what stands on it"),
+        },
         Action::CutVisitor { visitor } => format!("Cut the visitor {visitor}"),
         Action::Disconnect { session } => {
             let name = s.sessions.iter().find(|x| x.id == *session).map(|x| format!("{} from {}", x.name, x.source));

@@ -3,6 +3,7 @@
 mod act;
 mod audit;
 mod enroll;
+mod grants;
 mod howto;
 mod judge;
 mod keys;
@@ -99,6 +100,7 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         Verb::Visitors { port } => show::visitors(client, out, *port).await,
         Verb::Metrics { no_tunnels } => show::metrics(client, out, !no_tunnels).await,
         Verb::Audit(args) => audit::audit(client, out, args).await,
+        Verb::Grants => grants::grants(client, out).await,
         Verb::Explain { who, port } => judge::explain(client, out, who, *port).await,
         Verb::HowTo { of, format } => howto::howto(client, out, of, *format).await,
         Verb::Enroll { host, port, service, reason } => {
@@ -114,6 +116,8 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         | Verb::Move { .. }
         | Verb::Release { .. }
         | Verb::Reserve { .. }
+        | Verb::Grant { .. }
+        | Verb::Ungrant { .. }
         | Verb::Cut { .. }
         | Verb::Disconnect { .. }
         | Verb::Mute { .. }

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
-use crate::cli::human::{age, bytes, count, glyph, span};
+use crate::cli::human::{age, bytes, count, glyph, moment, span};
 use crate::cli::out::{Fail, Out};
 use crate::cli::table::{Cell, Table, Tone};
 use crate::control::client::{Client, unexpected};
@@ -117,11 +117,21 @@ fn status_text(s: &Snapshot, status: &Status<'_>, out: &Out<'_>) -> String {
     if let Some(notice) = &d.audit.notice {
         line("", &out.paint(Tone::Warn, &format!("! {}", clean_line(notice))));
     }
-    line("you", &format!("{} ({}) by {}", clean_line(&you.name), you.role, clean_line(&you.via)));
+    let granted = you.granted.iter().map(|g| {
+        let on = g.teams.as_ref().map(|ts| ts.iter().map(|t| format!(" {t}")).collect::<String>());
+        let on = on.map(|ts| format!(" on{ts}")).unwrap_or_default();
+        format!(", {}{on} until {} by grant {}", g.role, moment(g.until), g.grant)
+    });
+    let roles = format!("{}{}", you.role, granted.collect::<String>());
+    line("you", &format!("{} ({roles}) by {}", clean_line(&you.name), clean_line(&you.via)));
     for r in &d.revocations {
         let why = r.reason.as_deref().map(|w| format!(": {w}")).unwrap_or_default();
         let said = format!("⊘ {} by {}, {} ago{why}", r.target, r.by, age(s.at, r.since));
         line("blocked", &out.paint(Tone::Bad, &clean_line(&said)));
+    }
+    for g in &d.grants {
+        let said = format!("{} by {} until {}: {} ({})", g.what, g.by, moment(g.until), g.reason, g.id);
+        line("granted", &clean_line(&said));
     }
     for n in &d.notices {
         line("notice", &out.paint(Tone::Warn, &format!("! {}", clean_line(n))));

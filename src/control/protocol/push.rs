@@ -1,5 +1,6 @@
 //! What is sent unasked: the live state, whole or in pieces, and its changes.
 
+use super::Identity;
 use crate::audit::Record;
 use crate::model::{
     DaemonView, Incident, Port, Revision, SessionId, SessionView, StateCounts, TeamView, Time, TunnelView,
@@ -38,6 +39,9 @@ pub struct Snapshot {
     pub at: Time,
     /// The daemon.
     pub daemon: DaemonView,
+    /// Who you are now: another push of this kind comes when that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub you: Option<Identity>,
     /// Teams, by name.
     pub teams: Vec<TeamView>,
     /// Tunnels and leases, by port.

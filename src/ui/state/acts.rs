@@ -148,6 +148,14 @@ fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
         Action::Disconnect { .. } => Undo::Never(Never::Closed),
         Action::Reload => Undo::Never(Never::Reloaded),
         Action::Reserve { port, .. } => Undo::By(Action::Release { port: *port, reason: None }),
+        Action::Grant { .. } => match &o.grant {
+            Some(g) => Undo::By(Action::Ungrant { grant: g.id, reason: None }),
+            None => Undo::Nothing,
+        },
+        Action::Ungrant { .. } => match &o.grant {
+            Some(g) => Undo::By(Action::Grant { what: g.what.clone(), until: g.until, reason: g.reason.clone() }),
+            None => Undo::Nothing,
+        },
         Action::Mute { incident, .. } => Undo::By(Action::Unmute { incident: incident.clone() }),
         _ => Undo::Nothing,
     }
@@ -158,6 +166,11 @@ fn takes_back(done: &Action, undo: &Undo) -> bool {
     let Undo::By(undo) = undo else { return false };
     if let (Action::Unmute { incident: a }, Action::Unmute { incident: b }) = (done, undo) {
         return a == b;
+    }
+    match (done, undo) {
+        (Action::Ungrant { grant: a, .. }, Action::Ungrant { grant: b, .. }) => return a == b,
+        (Action::Grant { what: a, .. }, Action::Grant { what: b, .. }) => return a == b,
+        _ => {}
     }
     let key = |a: &Action| -> (Option<BlockTarget>, Option<Port>, Option<Port>) {
         match a {

@@ -3,7 +3,7 @@
 use super::bulk::{Plan, Way};
 use crate::control::actions::{ActionSpec, Danger};
 use crate::control::protocol::Action;
-use crate::model::{BlockTarget, HostName, Port, SessionId, Time};
+use crate::model::{BlockTarget, Granted, HostName, Port, SessionId, Time};
 use crate::ui::words::{Lang, tr};
 use tui_input::Input;
 
@@ -76,6 +76,9 @@ pub(crate) enum Subject {
     },
     Reserve {
         port: Port,
+    },
+    Grant {
+        what: Granted,
     },
     Plain {
         action: Action,
@@ -191,6 +194,12 @@ impl Ask {
                 let until = self.moment(l, text)?;
                 let reason = reason.ok_or_else(|| tr!(l, ask.why_port))?;
                 Action::Reserve { port: *port, until, reason }
+            }
+            Subject::Grant { what } => {
+                let text = self.field(UNTIL).ok_or_else(|| tr!(l, ask.until_when))?;
+                let until = self.moment(l, text)?;
+                let reason = reason.ok_or_else(|| tr!(l, ask.why_grant))?;
+                Action::Grant { what: what.clone(), until, reason }
             }
             Subject::Mute { incident } => {
                 let time = self.field(FOR).ok_or_else(|| tr!(l, ask.how_long))?;

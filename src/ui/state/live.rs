@@ -4,8 +4,8 @@ use super::spark::Spark;
 use crate::audit::{Record, What};
 use crate::control::protocol::{Delta, Rows, Snapshot};
 use crate::model::{
-    DaemonView, Forecast, HostName, Incident, LeaseKind, LeaseView, Port, ReservationView, Seq, SessionId, SessionView,
-    StateCounts, TeamName, TeamView, Time, TunnelState, TunnelView, forecast,
+    DaemonView, Forecast, GrantId, GrantView, HostName, Incident, LeaseKind, LeaseView, Port, ReservationView, Seq,
+    SessionId, SessionView, StateCounts, TeamName, TeamView, Time, TunnelState, TunnelView, forecast,
 };
 use crate::ui::words::{Lang, model};
 use chrono::TimeDelta;
@@ -331,6 +331,16 @@ impl Live {
     /// The reservation of a port that nobody has.
     pub(crate) fn reservation(&self, port: Port) -> Option<&ReservationView> {
         self.teams.iter().flat_map(|t| &t.reserved).find(|r| r.port == port)
+    }
+
+    /// What is given until a time, besides leases.
+    pub(crate) fn grants(&self) -> &[GrantView] {
+        self.daemon.as_ref().map_or(&[], |d| &d.grants)
+    }
+
+    /// A grant by its id.
+    pub(crate) fn grant(&self, id: GrantId) -> Option<&GrantView> {
+        self.grants().iter().find(|g| g.id == id)
     }
 
     /// When a team's ranges are full, as far as its leases tell.

@@ -335,7 +335,7 @@ impl State {
     }
 
     pub(crate) fn role(&self) -> Role {
-        self.who.as_ref().map_or(Role::Viewer, |w| w.role)
+        self.who.as_ref().map_or(Role::Viewer, |w| w.rights().best())
     }
 
     /// No tunnel is or was live here, none is blocked, and the daemon knows the line that makes a first one.

@@ -1,5 +1,6 @@
 //! Asking before acting: an action becomes a question that freezes what it is about.
 
+mod grants;
 mod ports;
 
 use super::{Effect, bulk, mute, say, send_action};
@@ -12,6 +13,7 @@ use crate::ui::state::tabs::Tab;
 use crate::ui::state::{Screen, State, Tone};
 use crate::ui::text;
 use crate::ui::words::{action, model, tr};
+pub(super) use grants::{grant, ungrant};
 use ports::reserve;
 pub(super) use ports::{assign, assign_next, of_lease, of_reservation};
 
@@ -221,6 +223,11 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
             Ok(disconnect(state, spec, first.parse()?))
         }
         "mute" | "unmute" => mute::from_words(state, spec, words),
+        "grant" => grants::from_words(state, spec, words),
+        "ungrant" => {
+            extra(1)?;
+            ungrant(state, spec, first.parse()?)
+        }
         _ => Err(usage()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Effect, bulk, changes, journal, ran, rehearse, report, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
-use crate::control::protocol::{Action, ApiError, Push, Reply, Request};
+use crate::control::protocol::{Action, ApiError, Identity, Push, Reply, Request, Snapshot};
 use crate::model::{Incident, Severity};
 use crate::ui::link::LinkEvent;
 use crate::ui::notify::Notify;
@@ -10,18 +10,24 @@ use crate::ui::state::{Link, Pending, State, Tone};
 use crate::ui::words::{Lang, cause, tr};
 use std::collections::HashSet;
 
+/// Who sits at the console, as the daemon has it.
+fn is_now(state: &mut State, who: Identity) {
+    // Another operator, or the same with another role: what was allowed before may not be now.
+    if state.who.as_ref() != Some(&who) {
+        state.write_until = None;
+    }
+    state.who = Some(who);
+}
+
 /// Takes it in.
 pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     let mut out = vec![];
     match event {
-        LinkEvent::Up(who) => {
-            // Another operator, or the same with another role: what was allowed before may not be now.
-            if state.who.as_ref() != Some(&who) {
-                state.write_until = None;
-            }
-            state.who = Some(who);
-        }
+        LinkEvent::Up(who) => is_now(state, who),
         LinkEvent::Push(push @ (Push::Snapshot(_) | Push::Rows(_))) => {
+            if let Push::Snapshot(Snapshot { you: Some(who), .. }) = &push {
+                is_now(state, who.clone());
+            }
             let known = down(state);
             let first = matches!(push, Push::Snapshot(_)) || state.live.refilling();
             let shown = match push {

@@ -100,6 +100,11 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         ["cut"] => state.visitors.iter().flat_map(|(_, _, all)| all).map(|v| v.id.to_string()).collect(),
         ["mute"] => state.live.incidents().iter().map(|i| i.id.clone()).collect(),
         ["unmute"] => state.live.incidents().iter().filter(|i| i.muted.is_some()).map(|i| i.id.clone()).collect(),
+        ["grant"] => ["role", "visitors"].map(str::to_owned).to_vec(),
+        ["grant", "visitors"] => state.live.teams.iter().map(|t| t.name.to_string()).collect(),
+        ["grant", "role", _] => ["viewer", "operator", "admin"].map(str::to_owned).to_vec(),
+        ["grant", "role", _, _, ..] => state.live.teams.iter().map(|t| t.name.to_string()).collect(),
+        ["ungrant"] => state.live.grants().iter().map(|g| g.id.to_string()).collect(),
         ["move" | "release"] => state.live.tunnels.keys().map(ToString::to_string).collect(),
         ["restore"] => {
             let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);

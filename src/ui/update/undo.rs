@@ -115,6 +115,11 @@ fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask
             Some(r) if state.row(*port).is_none() => act::of_reservation(l, spec, r),
             _ => act::of_lease(state, spec, lease(*port)?),
         },
+        Action::Grant { what, until, reason } => {
+            let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            act::grant(state, spec, what.clone(), (&until, reason))
+        }
+        Action::Ungrant { grant, .. } => act::ungrant(state, spec, *grant)?,
         Action::Unmute { incident } => super::mute::question(state, spec, incident)?,
         _ => return Err(tr!(l, undo.no_question).into()),
     })

@@ -132,13 +132,12 @@ fn header(c: &mut Canvas<'_>, area: Rect, y: u16) {
     spans.push(bar.clone());
     spans.push(mode(c));
     if let Some(who) = &c.state.who {
-        let teams = match &who.teams {
-            Some(t) if who.role != Role::Admin => {
-                format!(" [{}]", t.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-            }
-            _ => String::new(),
+        let teams = match who.rights().teams_as(Role::Viewer) {
+            Some(t) => format!(" [{}]", t.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            None => String::new(),
         };
-        spans.push((format!(" {}@{}{teams}", who.name, words::model::role(c.lang(), who.role)), c.pal.text));
+        let role = words::model::role(c.lang(), who.rights().best());
+        spans.push((format!(" {}@{role}{teams}", who.name), c.pal.text));
     }
     spans.push(bar);
     spans.push((clock(c), c.pal.dim));

@@ -2,6 +2,7 @@
 
 use super::canvas::Canvas;
 use super::table::{self, Column, Rows, col, num};
+use crate::model::Granted;
 use crate::ui::text;
 use crate::ui::words::{self, tr};
 use ratatui::layout::Rect;
@@ -82,7 +83,20 @@ fn about(c: &Canvas<'_>, s: &crate::model::SessionView) -> Vec<String> {
         None => port.to_string(),
     };
     let ports: Vec<String> = s.ports.iter().map(port).collect();
-    let mut said = vec![tr!(l, sessions.user, user = s.user), s.fingerprint.clone(), s.client.clone()];
+    let mut said = vec![];
+    for g in live.grants().iter().filter(|_| s.kind == crate::model::SessionKind::Operator) {
+        match &g.what {
+            Granted::Role { operator, role, teams } if operator.as_str() == s.name => {
+                let (role, until, id, by) = (words::model::role(l, *role), c.moment(g.until), g.id, &g.by);
+                said.push(match teams {
+                    None => tr!(l, grant.session, role, until, id, by),
+                    Some(teams) => tr!(l, grant.session_on, role, teams = words::model::names(teams), until, id, by),
+                });
+            }
+            _ => {}
+        }
+    }
+    said.extend([tr!(l, sessions.user, user = s.user), s.fingerprint.clone(), s.client.clone()]);
     said.extend(s.algorithms.clone());
     said.push(tr!(l, sessions.from, source = s.source, time = c.time(s.since)));
     said.push(match s.rtt_ms {

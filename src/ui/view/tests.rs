@@ -322,6 +322,7 @@ fn log_80x24() {
             ok: seq != 114,
             lease: None,
             revocation: None,
+            grant: None,
         };
         update::link(&mut s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
     }
@@ -448,6 +449,7 @@ fn an_action_is_watched_and_then_told_with_its_number() {
         ok: true,
         lease: None,
         revocation: None,
+        grant: None,
     };
     update::link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(outcome))));
     assert!(show(&s).contains("✓ $ portreeve reconnect pay-db  seq 120: back in 3.2 s on the same ports"));

@@ -1,7 +1,9 @@
 //! Words for what the model has: states, verdicts, kinds. Filters, settings and the wire have them in English.
 
 use super::{Lang, tr};
-use crate::model::{BlockTarget, CheckKind, LeaseKind, LinkLayer, Role, SessionKind, Severity, TunnelState, Verdict};
+use crate::model::{
+    BlockTarget, CheckKind, Granted, LeaseKind, LinkLayer, Role, SessionKind, Severity, TeamName, TunnelState, Verdict,
+};
 
 pub(crate) fn state(lang: Lang, s: TunnelState) -> &'static str {
     match s {
@@ -44,6 +46,27 @@ pub(crate) fn role(lang: Lang, r: Role) -> &'static str {
         Role::Operator => tr!(lang, state.role_operator),
         Role::Admin => tr!(lang, state.role_admin),
     }
+}
+
+/// What is given until a time.
+pub(crate) fn granted(lang: Lang, g: &Granted) -> String {
+    match g {
+        Granted::Role { operator, role, teams } => {
+            let role = self::role(lang, *role);
+            match teams {
+                None => tr!(lang, grant.role, role, operator),
+                Some(teams) => tr!(lang, grant.role_on, role, operator, teams = names(teams)),
+            }
+        }
+        Granted::Visitors { port: Some(port), network, .. } => tr!(lang, grant.port, port, network),
+        Granted::Visitors { team: Some(team), network, .. } => tr!(lang, grant.team, team, network),
+        Granted::Visitors { network, .. } => tr!(lang, grant.visits, network),
+    }
+}
+
+/// Teams, one after the other.
+pub(crate) fn names(teams: &[TeamName]) -> String {
+    teams.iter().map(TeamName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Protocols are called so in every language.

@@ -17,7 +17,14 @@ fn acts(effects: &[Effect]) -> Vec<(u64, Action)> {
 
 fn answer(s: &mut State, id: u64, ok: Result<bool, &str>) -> Vec<Effect> {
     let result = match ok {
-        Ok(ok) => Ok(Reply::Done(Outcome { seq: Seq(9), summary: "so".into(), ok, lease: None, revocation: None })),
+        Ok(ok) => Ok(Reply::Done(Outcome {
+            seq: Seq(9),
+            summary: "so".into(),
+            ok,
+            lease: None,
+            revocation: None,
+            grant: None,
+        })),
         Err(why) => Err(ApiError::new(ErrorCode::Forbidden, why)),
     };
     update::link(s, LinkEvent::Reply(id, result))

@@ -1,6 +1,7 @@
 //! What the tunnel is: facts, why it last ended, and what happened around it.
 
 use super::{LABEL, fact, timeline};
+use crate::model::Granted;
 use crate::ui::state::live::Row;
 use crate::ui::text;
 use crate::ui::view::canvas::{Canvas, Span};
@@ -101,6 +102,13 @@ fn facts(c: &Canvas<'_>, row: &Row, width: usize) -> Vec<Vec<Span>> {
     let service = tr!(l, detail.service_of, service = row.service(), team = row.team());
     fact(c, &mut out, width, tr!(l, detail.service), &service, text_style);
     fact(c, &mut out, width, tr!(l, detail.lease), &lease(c, &v.lease), text_style);
+    for g in c.state.live.grants() {
+        let Granted::Visitors { team, port, network } = &g.what else { continue };
+        if team.as_ref() == Some(row.team()) && port.is_none_or(|p| p == row.port()) {
+            let said = tr!(l, grant.visitors, network, until = c.moment(g.until), id = g.id, by = g.by);
+            fact(c, &mut out, width, tr!(l, grant.label), &reasoned(c, said, Some(&g.reason)), c.pal.info);
+        }
+    }
     if !v.listen.is_empty() {
         let listen: Vec<String> = v.listen.iter().map(ToString::to_string).collect();
         fact(c, &mut out, width, tr!(l, detail.listens), &listen.join(" "), text_style);
