@@ -106,4 +106,38 @@ mod tests {
         assert!(check(&someone(Role::Operator, None), &revoke(), Some(&iot)).is_ok());
         assert!(check(&someone(Role::Operator, None), &Action::Reload, None).is_err());
     }
+
+    #[test]
+    fn a_granted_role_holds_on_its_teams_and_the_grant_is_told() {
+        let (pay, iot): (TeamName, TeamName) = ("pay".parse().unwrap(), "iot".parse().unwrap());
+        let until = crate::model::now();
+        let grant = GrantId::new();
+        let of = |role, teams| crate::model::GrantedRole { grant, role, teams, until };
+        let mut who = someone(Role::Viewer, Some(&["pay", "iot"]));
+        assert!(check(&who, &Action::WriteMode { on: true }, None).is_err());
+        who.granted = vec![of(Role::Operator, Some(vec![pay.clone()]))];
+        assert_eq!(check(&who, &revoke(), Some(&pay)).unwrap(), Some(grant));
+        assert!(check(&who, &Action::WriteMode { on: true }, None).is_ok());
+        let e = check(&who, &revoke(), Some(&iot)).unwrap_err();
+        assert!(e.message.contains("limited to the team(s) pay"), "{e}");
+        assert!(check(&who, &revoke(), None).is_err() && check(&who, &Action::Reload, None).is_err());
+        who.granted = vec![of(Role::Admin, None)];
+        assert_eq!(check(&who, &Action::Reload, None).unwrap(), Some(grant));
+        // What the configuration allows is not by the grant.
+        let own = Identity { granted: vec![of(Role::Admin, None)], ..someone(Role::Operator, Some(&["pay"])) };
+        assert_eq!(check(&own, &revoke(), Some(&pay)).unwrap(), None);
+        assert_eq!(check(&own, &revoke(), Some(&iot)).unwrap(), Some(grant));
+    }
+
+    #[test]
+    fn roles_are_for_admins_to_give_and_networks_for_the_teams_operators() {
+        let pay: TeamName = "pay".parse().unwrap();
+        let give = |what| Action::Grant { what, until: crate::model::now(), reason: "x".to_owned() };
+        let role = give(Granted::Role { operator: "bob".parse().unwrap(), role: Role::Viewer, teams: None });
+        let network = "203.0.113.0/24".parse().unwrap();
+        let visitors = give(Granted::Visitors { team: Some(pay.clone()), port: None, network });
+        let ann = someone(Role::Operator, Some(&["pay"]));
+        assert!(check(&ann, &role, Some(&pay)).is_err() && check(&ann, &visitors, Some(&pay)).is_ok());
+        assert!(check(&someone(Role::Admin, None), &role, None).is_ok());
+    }
 }

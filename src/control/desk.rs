@@ -7,10 +7,7 @@ use super::server::{Api, BoxFuture, Cursor};
 use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlimited};
 use crate::audit::{Actor, Context, Event, Record, What};
 use crate::config::Principal;
-use crate::model::{
-    BlockTarget, DaemonView, GrantView, Granted, OperatorName, Powers, Revision, Role, Seq, SessionKind, TeamName,
-    bytes, now,
-};
+use crate::model::{BlockTarget, DaemonView, Granted, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
 use crate::server::Gate;
 use crate::triage::{Known, Scope, Triage};
 use crate::tunnels::{ActError, Board, By, Done, Registry};
@@ -101,42 +98,6 @@ impl Desk {
         triage.look(&scope, board, &self.registry, patient)
     }
 
-    /// This person as the configuration has them now: connections outlive reloads. Somebody who is no longer in it sees
-    /// nothing and may do nothing.
-    fn as_of_now(&self, who: &Identity) -> Identity {
-        let config = self.registry.config();
-        let nobody = || Identity { role: Role::Viewer, teams: Some(Vec::new()), granted: Vec::new(), ..who.clone() };
-        if let Some(uid) = who.uid {
-            let Some(now) = identify(&config, uid).ok().filter(|_| !self.account_out(uid)) else { return nobody() };
-            let granted = config.operator_of_uid(uid).and_then(|(name, _)| self.registry.powers(name, None));
-            return Identity { granted: granted.map(|p| p.granted).unwrap_or_default(), ..now };
-        }
-        if who.via != "ssh" {
-            return who.clone();
-        }
-        let session = who.session.and_then(|id| self.registry.session(id));
-        let leaving = who.session.is_some() && session.as_ref().is_none_or(|s| s.vital.cause().is_some());
-        let credential = session.as_ref().map(|s| s.credential.as_ref());
-        let powers = who.name.parse::<OperatorName>().ok().and_then(|n| self.registry.powers(&n, credential));
-        match powers {
-            Some(Powers { role, teams, granted }) if !leaving && !self.out(&who.name) => {
-                Identity { role, teams, granted, ..who.clone() }
-            }
-            _ => nobody(),
-        }
-    }
-
-    /// Whether an operator of this name is blocked.
-    fn out(&self, name: &str) -> bool {
-        name.parse::<OperatorName>().is_ok_and(|n| self.registry.dismissed(&n).is_some())
-    }
-
-    /// Whether the operator whose account this is, is blocked. An account that is nobody's may have an operator's name.
-    fn account_out(&self, uid: u32) -> bool {
-        let config = self.registry.config();
-        config.operator_of_uid(uid).is_some_and(|(name, _)| self.registry.dismissed(name).is_some())
-    }
-
     /// Whether this person may have no console any more: revoked, or gone from the configuration.
     fn has_to_leave(&self, who: &Identity) -> bool {
         let config = self.registry.config();
@@ -179,13 +140,7 @@ impl Desk {
                     None => unlimited(who) || matches!(b.target, BlockTarget::Key(_) | BlockTarget::Port(_)),
                 })
                 .collect(),
-            grants: {
-                let sees = |what: &Granted| match what {
-                    Granted::Role { operator, .. } => unlimited(who) || operator.as_str() == who.name,
-                    Granted::Visitors { team, .. } => team.as_ref().map_or_else(|| unlimited(who), |t| who.sees(t)),
-                };
-                self.registry.grants().iter().filter(|g| sees(&g.what)).cloned().collect()
-            },
+            grants: self.seen_grants(who),
         }
     }
 
@@ -400,33 +355,6 @@ impl Desk {
         }
     }
 
-    /// What [`Self::not_above`] says of grants.
-    fn roles_are_admins(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
-        let forbidden = |message: String| Err(ApiError::new(ErrorCode::Forbidden, message));
-        match action {
-            Action::Grant { what: Granted::Role { operator, .. }, .. } => {
-                if operator.as_str() == who.name {
-                    return forbidden(format!("nobody grants to themselves: another admin can give {operator} a role"));
-                }
-                if who.role < Role::Admin {
-                    return forbidden(format!(
-                        "a role that was granted is not granted on: {} is no admin by the configuration",
-                        who.name
-                    ));
-                }
-                Ok(())
-            }
-            Action::Ungrant { grant, .. } => {
-                let is_role = |g: &&GrantView| g.id == *grant && matches!(g.what, Granted::Role { .. });
-                if who.rights().best() < Role::Admin && self.registry.grants().iter().any(|g| is_role(&g)) {
-                    return forbidden(format!("ungrant of a role needs the role admin; {} has not", who.name));
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn reload(&self, by: By) -> Result<Outcome, ApiError> {
         match self.reloader.reload(by).await {
             Ok((seq, changes)) => {
@@ -473,7 +401,7 @@ impl Api for Desk {
             revision: b.revision(),
             at: now(),
             daemon: self.daemon(who),
-            you: Some(who.clone()),
+            you: Some(Box::new(who.clone())),
             teams: b.teams().iter().filter(|t| who.sees(&t.name)).cloned().collect(),
             tunnels: b.tunnels_since(Revision(0)).filter(|t| sees_tunnel(who, t)).cloned().collect(),
             sessions: b.sessions_since(Revision(0)).filter(|s| sees_session(who, s)).cloned().collect(),

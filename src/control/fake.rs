@@ -216,6 +216,8 @@ pub(crate) struct Fake {
     pub(crate) good: bool,
     /// Bytes of padding in each delta.
     pub(crate) padding: usize,
+    /// What whoever asks was granted.
+    pub(crate) granted: Mutex<Vec<GrantedRole>>,
 }
 
 impl Default for Fake {
@@ -231,6 +233,7 @@ impl Default for Fake {
             busy: watch::Sender::new(0),
             good: true,
             padding: 0,
+            granted: Mutex::default(),
         }
     }
 }
@@ -263,6 +266,9 @@ impl Api for Fake {
     }
     fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+    fn identity(&self, who: &Identity) -> Identity {
+        Identity { granted: self.granted.lock().unwrap().clone(), ..who.clone() }
     }
     fn handle(&self, _who: Identity, request: Request) -> BoxFuture<'static, Result<Reply, ApiError>> {
         self.asked.lock().unwrap().push(request.clone());

@@ -16,6 +16,7 @@ pub mod protocol;
 mod reach;
 pub mod server;
 pub mod sight;
+mod standing;
 pub mod unix;
 
 #[cfg(any(test, fuzzing))]

@@ -5,7 +5,7 @@ use super::fake::{Fake, identity, port, snapshot};
 use super::protocol::*;
 use super::server::{Api, MAX_IN_FLIGHT, refuse, serve};
 use super::unix::{BindError, MAX_CONNECTIONS, MODE, UnixServer};
-use crate::model::Role;
+use crate::model::{GrantId, GrantedRole, Role};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +51,25 @@ async fn hello_tells_who_you_are() {
     assert_eq!(client.identity().name, "alice");
     assert_eq!(client.daemon_version(), env!("CARGO_PKG_VERSION"));
     assert_eq!(client.snapshot().await.unwrap(), snapshot());
+}
+
+#[tokio::test]
+async fn whoever_may_see_something_else_from_now_on_gets_the_whole_picture_anew() {
+    let api = Arc::new(Fake::default());
+    let (stream, _served) = start(&api, 1 << 16);
+    let client = Client::connect(stream, "test").await.unwrap();
+    let mut pushes = client.subscribe(None).await.unwrap();
+    assert!(matches!(pushes.recv().await, Some(Push::Snapshot(_))));
+    api.changed.send_modify(|n| *n += 1);
+    assert!(matches!(pushes.recv().await, Some(Push::Delta(_))));
+    let granted = GrantedRole { grant: GrantId::new(), role: Role::Admin, teams: None, until: crate::model::now() };
+    for (all, more) in [(vec![granted], 1), (vec![], 2)] {
+        *api.granted.lock().unwrap() = all;
+        api.changed.send_modify(|n| *n += 1);
+        assert!(matches!(pushes.recv().await, Some(Push::Snapshot(_))), "change {more}");
+        api.changed.send_modify(|n| *n += 1);
+        assert!(matches!(pushes.recv().await, Some(Push::Delta(_))));
+    }
 }
 
 #[tokio::test]

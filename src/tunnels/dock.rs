@@ -127,7 +127,7 @@ pub async fn run<C: Carrier>(registry: Arc<Registry>, tunnel: Arc<Tunnel>, liste
             },
             (stream, source) = quay.accept() => {
                 let caller = Caller { source, operator: None };
-                if let Some(visit) = Visit::admit(&registry, &tunnel, caller, &stream) {
+                if let Some(visit) = Visit::admit(&registry, &tunnel, &caller, &stream) {
                     let id = visit.visitor.id;
                     let task = match tunnel.rates(&registry.config()) {
                         None => visits.spawn(visit.run(stream, carrier.clone(), None)),
@@ -159,7 +159,7 @@ struct Visit {
 
 impl Visit {
     /// Lets a visitor from the network in, or turns it away with a reset and a line in the journal.
-    fn admit(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: Caller, stream: &TcpStream) -> Option<Self> {
+    fn admit(registry: &Arc<Registry>, tunnel: &Arc<Tunnel>, caller: &Caller, stream: &TcpStream) -> Option<Self> {
         let config = registry.config();
         let no = match registry.not_stopping() {
             Ok(()) => admissible(registry, &config, tunnel, caller.source.ip(), stream),

@@ -142,6 +142,9 @@ pub struct Caller {
     pub operator: Option<(String, SessionId, String)>,
 }
 
+/// A visitor, where it comes from, and as which operator in which session.
+pub type Came = (VisitorId, SocketAddr, Option<(String, SessionId)>);
+
 /// One visitor.
 #[derive(Debug)]
 pub struct Visitor {
@@ -283,7 +286,7 @@ impl Tunnel {
 
     /// Where each visitor comes from, and as which operator in which session.
     #[must_use]
-    pub fn callers(&self) -> Vec<(VisitorId, SocketAddr, Option<(String, SessionId)>)> {
+    pub fn callers(&self) -> Vec<Came> {
         let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
         let by = |v: &Visitor| v.caller.operator.as_ref().map(|(name, session, _)| (name.clone(), *session));
         visitors.values().map(|v| (v.id, v.caller.source, by(v))).collect()

@@ -41,7 +41,7 @@ pub struct Snapshot {
     pub daemon: DaemonView,
     /// Who you are now: another push of this kind comes when that has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub you: Option<Identity>,
+    pub you: Option<Box<Identity>>,
     /// Teams, by name.
     pub teams: Vec<TeamView>,
     /// Tunnels and leases, by port.

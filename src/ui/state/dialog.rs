@@ -154,8 +154,8 @@ impl Ask {
     }
 
     /// A moment to come, as of when the question was asked.
-    fn moment(&self, l: Lang, text: String) -> Result<Time, String> {
-        let at = self.window.and_then(|w| crate::audit::moment_ahead(&text, w.now, w.clock));
+    fn moment(&self, l: Lang, text: &str) -> Result<Time, String> {
+        let at = self.window.and_then(|w| crate::audit::moment_ahead(text, w.now, w.clock));
         at.ok_or_else(|| tr!(l, ask.no_time_to_come, text))
     }
 
@@ -178,7 +178,7 @@ impl Ask {
             Subject::Assign { port } => {
                 let host = self.field(HOST).ok_or_else(|| tr!(l, ask.name_host))?;
                 let host = host.parse().map_err(|e: crate::model::NameError| e.to_string())?;
-                let until = self.field(UNTIL).map(|text| self.moment(l, text)).transpose()?;
+                let until = self.field(UNTIL).map(|text| self.moment(l, &text)).transpose()?;
                 Action::Assign { host, port: *port, service: self.field(SERVICE), until, reason }
             }
             Subject::Move { from } => {
@@ -191,13 +191,13 @@ impl Ask {
             Subject::Release { port } => Action::Release { port: *port, reason },
             Subject::Reserve { port } => {
                 let text = self.field(UNTIL).ok_or_else(|| tr!(l, ask.until_when))?;
-                let until = self.moment(l, text)?;
+                let until = self.moment(l, &text)?;
                 let reason = reason.ok_or_else(|| tr!(l, ask.why_port))?;
                 Action::Reserve { port: *port, until, reason }
             }
             Subject::Grant { what } => {
                 let text = self.field(UNTIL).ok_or_else(|| tr!(l, ask.until_when))?;
-                let until = self.moment(l, text)?;
+                let until = self.moment(l, &text)?;
                 let reason = reason.ok_or_else(|| tr!(l, ask.why_grant))?;
                 Action::Grant { what: what.clone(), until, reason }
             }

@@ -26,7 +26,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         LinkEvent::Up(who) => is_now(state, who),
         LinkEvent::Push(push @ (Push::Snapshot(_) | Push::Rows(_))) => {
             if let Push::Snapshot(Snapshot { you: Some(who), .. }) = &push {
-                is_now(state, who.clone());
+                is_now(state, who.as_ref().clone());
             }
             let known = down(state);
             let first = matches!(push, Push::Snapshot(_)) || state.live.refilling();

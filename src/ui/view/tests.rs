@@ -1,6 +1,7 @@
 //! What the screens look like.
 
 mod anything;
+mod granted;
 mod korean;
 mod moved;
 mod sizes;
