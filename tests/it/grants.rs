@@ -259,6 +259,26 @@ fn a_role_outlives_a_restart_and_ends_early_by_ungrant() {
     end(&mut visit);
 }
 
+/// A CA that vouches for less than was granted could make admins for as long as the grant lasts.
+#[test]
+fn a_certificate_brings_no_more_of_a_grant_than_its_authority_vouches_for() {
+    let b = town()
+        .authority("ca", "vouches_for = [\"operators\"]\nmax_role = \"operator\"")
+        .text("[operators.dora]\nrole = \"viewer\"\nprincipals = [\"dora\"]\n\n")
+        .start();
+    let paper = b.paper("ca", "dora@laptop", &["-n", "dora"]);
+    let dora = |words: &[&str]| b.ssh_with("dora", &paper).run(words);
+    let reserve = ["reserve", &b.port("pay", 2).to_string(), "--until", "1h", "--reason", "mine"];
+    code(&dora(&reserve), 4);
+    let admin = ["grant", "role", "dora", "admin", "--until", "1h", "--reason", "oncall"];
+    done(b.cli(&admin));
+    code(&dora(&reserve), 4);
+    code(&dora(&["reload"]), 4);
+    done(b.cli(&["grant", "role", "dora", "operator", "--until", "1h", "--reason", "oncall"]));
+    code(&dora(&reserve), 0);
+    code(&dora(&["reload"]), 4);
+}
+
 /// A connection from the machine's own address that reads for as long as it may.
 fn come(ip: IpAddr, port: u16) -> Option<Arc<AtomicBool>> {
     let mut conn = TcpStream::connect((ip, port)).ok()?;
