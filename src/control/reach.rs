@@ -24,10 +24,10 @@ impl Desk {
         let config = self.registry.config();
         let key = config.keys.get(asked).filter(|_| port.is_some());
         if let Some(name) = asked.strip_prefix("operator:") {
-            let name = name.parse::<OperatorName>();
-            let known = name.ok().filter(|n| config.operators.contains_key(n));
+            let known = name.parse::<OperatorName>().ok().filter(|n| config.operators.contains_key(n));
             let Some(name) = known else {
-                let why = format!("there is no operator {:?} in {}", &asked, config.path.display());
+                let (name, path) = (crate::model::clean(name, 60), config.path.display());
+                let why = format!("there is no operator {name:?} in {path}");
                 return Some(Err(ApiError::new(ErrorCode::NotFound, why)));
             };
             return Some(self.tunnel_asked(who, port).and_then(|t| self.operator_reaches(who, &name, &t)));

@@ -60,6 +60,8 @@ pub struct Ledger {
     reserved: BTreeMap<Port, ReservationView>,
     /// The sticky leases of each host: a host that asks for any port is looked up, not searched for.
     sticky: HashMap<HostName, BTreeSet<Port>>,
+    /// When leases end, for those that do: the clock is looked at all the time, and there may be ten thousand leases.
+    ends: BTreeSet<(Time, Port)>,
     version: u64,
     changed: Changed,
 }
@@ -82,13 +84,16 @@ impl Ledger {
         if lease.kind == LeaseKind::Sticky {
             self.sticky.entry(lease.host.clone()).or_default().insert(lease.port);
         }
+        self.ends.extend(lease.until.map(|t| (t, lease.port)));
         self.leases.insert(lease.port, lease);
     }
 
     fn drop_lease(&mut self, port: Port) {
-        if let Some(old) = self.leases.remove(&port)
-            && let Some(ports) = self.sticky.get_mut(&old.host)
-        {
+        let Some(old) = self.leases.remove(&port) else { return };
+        if let Some(until) = old.until {
+            self.ends.remove(&(until, port));
+        }
+        if let Some(ports) = self.sticky.get_mut(&old.host) {
             ports.remove(&port);
             if ports.is_empty() {
                 self.sticky.remove(&old.host);
@@ -186,7 +191,8 @@ impl Ledger {
     /// The ledger's own leases whose time is over by then.
     #[must_use]
     pub fn over(&self, at: Time) -> Vec<LeaseView> {
-        self.leases.values().filter(|l| l.until.is_some_and(|t| t <= at)).cloned().collect()
+        let over = self.ends.iter().take_while(|(t, _)| *t <= at);
+        over.filter_map(|(_, port)| self.leases.get(port)).cloned().collect()
     }
 
     /// Every lease, by port.

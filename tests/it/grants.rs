@@ -16,9 +16,9 @@ fn said(out: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
 }
 
-fn done(out: Output) -> String {
-    assert!(out.status.success(), "{}", said(&out));
-    said(&out)
+fn done(out: &Output) -> String {
+    assert!(out.status.success(), "{}", said(out));
+    said(out)
 }
 
 fn closed(port: u16) -> bool {
@@ -43,7 +43,10 @@ fn a_lease_until_a_time_ends_by_itself_with_its_tunnel_and_leaves_the_session_it
     let download = Download::start(lent);
     download.wait_bytes(100_000);
     assert_eq!(b.tunnel(lent).unwrap()["until"], until.as_str());
-    let why = done(b.cli(&["explain", "pay-01", &port]));
+    assert!(done(&b.cli(&["ports"])).contains("assigned until "));
+    let lease = &b.json(&["grants"])[0];
+    assert_eq!((&lease["kind"], &lease["port"], &lease["host"]), (&"lease".into(), &lent.into(), &"pay-01".into()));
+    let why = done(&b.cli(&["explain", "pay-01", &port]));
     assert!(why.contains(", until ") && why.contains(" by "), "{why}");
     let other = b.cli(&["explain", "pay-02", &port]);
     assert_eq!(other.status.code(), Some(1));
@@ -64,15 +67,15 @@ fn a_lease_until_a_time_ends_by_itself_with_its_tunnel_and_leaves_the_session_it
     assert!(ssh.is_running());
     assert_eq!(hear(own), "mine");
     // And another may have it.
-    done(b.cli(&["assign", "pay-02", &port]));
+    done(&b.cli(&["assign", "pay-02", &port]));
 }
 
 #[test]
 fn a_lease_that_ended_while_the_daemon_was_away_is_over_when_it_is_back() {
     let mut b = Bastion::builder().team("pay", 4).host("pay-01", "pay").host("pay-02", "pay").start();
     let (short, long) = (b.port("pay", 0), b.port("pay", 1));
-    done(b.cli(&["assign", "pay-01", &short.to_string(), "--until", "2s"]));
-    done(b.cli(&["assign", "pay-01", &long.to_string(), "--until", "1h"]));
+    done(&b.cli(&["assign", "pay-01", &short.to_string(), "--until", "2s"]));
+    done(&b.cli(&["assign", "pay-01", &long.to_string(), "--until", "1h"]));
     let granted = b.wait_audit("the lease", |e| e["event"] == "lease.granted" && e["port"] == short);
     b.kill9();
     let until = granted["until"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
@@ -166,6 +169,7 @@ fn a_role_until_a_time_adds_to_the_configuration_and_all_that_stood_on_it_falls_
     assert!(code(&why, 0).contains(&format!("grant {id} of boss gives the role operator")), "{why:?}");
     code(&b.cli(&["explain", "operator:bob", &pay.to_string()]), 1);
     assert_eq!(b.json(&["grants"])[0]["id"], id.as_str());
+    assert!(done(&b.cli(&["sessions"])).contains("viewer, operator until "));
     assert!(said(&bob(&["grants"])).contains(&id) && !said(&b.ssh("ann").run(&["grants"])).contains(&id));
 
     let ended = b.wait_audit_for("its end", SOON * 2, |e| e["event"] == "operator.ungrant");
@@ -232,9 +236,9 @@ fn a_role_outlives_a_restart_and_ends_early_by_ungrant() {
     let mut b = town().start();
     let iot = b.port("iot", 0);
     let grant = ["grant", "role", "bob", "operator", "--team", "iot", "--until", "1h", "--reason", "oncall"];
-    done(b.cli(&grant));
+    done(&b.cli(&grant));
     let short = ["grant", "role", "bob", "operator", "--team", "pay", "--until", "2s", "--reason", "short"];
-    done(b.cli(&short));
+    done(&b.cli(&short));
     let event = b.wait_audit("the short one", |e| e["event"] == "operator.grant" && e["reason"] == "short");
     b.kill9();
     let until = event["until"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
@@ -247,7 +251,7 @@ fn a_role_outlives_a_restart_and_ends_early_by_ungrant() {
     let all = b.json(&["grants"]);
     assert_eq!(all.as_array().map(Vec::len), Some(1), "{all}");
     let id = all[0]["id"].as_str().unwrap();
-    let summary = done(b.cli(&["ungrant", id, "--reason", "all well", "--yes"]));
+    let summary = done(&b.cli(&["ungrant", id, "--reason", "all well", "--yes"]));
     assert!(summary.contains("the role operator to operator bob on team iot; cut 1 visitor"), "{summary}");
     eventually("the visit is cut", SOON, || over.load(Ordering::Relaxed));
     let ended = b.wait_audit("its end", |e| e["event"] == "operator.ungrant" && e["reason"] == "all well");
@@ -271,10 +275,10 @@ fn a_certificate_brings_no_more_of_a_grant_than_its_authority_vouches_for() {
     let reserve = ["reserve", &b.port("pay", 2).to_string(), "--until", "1h", "--reason", "mine"];
     code(&dora(&reserve), 4);
     let admin = ["grant", "role", "dora", "admin", "--until", "1h", "--reason", "oncall"];
-    done(b.cli(&admin));
+    done(&b.cli(&admin));
     code(&dora(&reserve), 4);
     code(&dora(&["reload"]), 4);
-    done(b.cli(&["grant", "role", "dora", "operator", "--until", "1h", "--reason", "oncall"]));
+    done(&b.cli(&["grant", "role", "dora", "operator", "--until", "1h", "--reason", "oncall"]));
     code(&dora(&reserve), 0);
     code(&dora(&["reload"]), 4);
 }

@@ -95,7 +95,11 @@ pub(super) async fn ports(client: &Client, out: &mut Out<'_>, team: Option<&Team
                 Cell::number(l.lease.port),
                 Cell::new(&l.lease.host),
                 Cell::or_dash(l.lease.service.as_ref()),
-                Cell::new(l.lease.kind),
+                Cell::new(
+                    l.lease
+                        .until
+                        .map_or_else(|| l.lease.kind.to_string(), |t| format!("{} until {}", l.lease.kind, moment(t))),
+                ),
                 state_cell(l.state),
                 Cell::number(age(s.at, l.lease.since)),
                 Cell::new(&l.lease.by),

@@ -8,7 +8,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::control::client::{Client, unexpected};
 use crate::control::protocol::{Identity, Reply, Request, Snapshot};
 use crate::model::{
-    BEHIND, DaemonView, HealthView, HostName, Port, SessionKind, TeamName, TunnelState, TunnelView, Verdict,
+    BEHIND, DaemonView, Granted, HealthView, HostName, Port, SessionKind, TeamName, TunnelState, TunnelView, Verdict,
     VisitorView, clean_line, now,
 };
 use chrono::TimeDelta;
@@ -283,6 +283,13 @@ pub(super) async fn sessions(client: &Client, out: &mut Out<'_>) -> Result<Exit,
             (SessionKind::Operator, Some(role)) => role.to_string(),
             (SessionKind::Operator, None) => "operator".to_owned(),
         };
+        let granted = s.daemon.grants.iter().filter_map(|g| match &g.what {
+            Granted::Role { operator, role, .. } if x.kind == SessionKind::Operator && operator.as_str() == x.name => {
+                Some(format!(", {role} until {}", moment(g.until)))
+            }
+            _ => None,
+        });
+        let kind = std::iter::once(kind).chain(granted).collect::<String>();
         table.row(vec![
             Cell::new(x.id),
             Cell::new(kind),

@@ -205,7 +205,8 @@ fn step(l: &Ledger, m: &Model, configs: &[Config; 2]) -> Vec<(Ledger, Model)> {
             go(vec![Change::PutReservation(r)], new);
         }
     }
-    let over: Vec<usize> = l.over(now()).iter().map(|lease| nth(lease.port)).collect();
+    let mut over: Vec<usize> = l.over(now()).iter().map(|lease| nth(lease.port)).collect();
+    over.sort_unstable();
     let want: Vec<usize> = (0..4).filter(|n| m.held[*n].is_some_and(|(.., over)| over)).collect();
     assert_eq!(over, want, "over in {m:?}");
     let mut new = m.clone();
@@ -242,6 +243,8 @@ fn holds(l: &Ledger, m: &Model, c: &Config) {
         sticky.entry(lease.host.clone()).or_default().insert(lease.port);
     }
     assert_eq!(l.sticky, sticky);
+    let ends: BTreeSet<(Time, Port)> = l.leases.values().filter_map(|l| Some((l.until?, l.port))).collect();
+    assert_eq!(l.ends, ends);
     // As saved and read again it is the same.
     let saved = Saved {
         leases: l.leases.values().cloned().collect(),
