@@ -401,6 +401,7 @@ fn settings(c: &Config) -> Settings {
         relay,
         limits,
         health,
+        trust,
         ..
     } = c;
     let super::SshConfig {
@@ -450,6 +451,7 @@ fn settings(c: &Config) -> Settings {
         ("health.fall", fall.to_string()),
     ];
     all.extend(sources.settings());
+    all.extend(trust.pending.settings());
     all.extend(limits.settings());
     all
 }

@@ -37,6 +37,9 @@ impl Config {
     /// Why a key may not be used any more; none while it may.
     #[must_use]
     pub fn expired(&self, fingerprint: &str, now: Time) -> Option<String> {
+        if let Some(rule) = self.lapsed(fingerprint, now) {
+            return Some(rule);
+        }
         let at = self.expiries.get(fingerprint).filter(|at| **at <= now)?;
         let whose = self.keys.get(fingerprint).map_or_else(|| "nobody".to_owned(), ToString::to_string);
         Some(format!(

@@ -224,8 +224,17 @@ pub const OPERATOR: SectionKeys = SectionKeys {
 };
 
 /// `[trust]`.
-pub const TRUST: SectionKeys =
-    SectionKeys { title: "trust", keys: &[words("revoked_keys", "none"), value("fido", "\"refuse\"")] };
+pub const TRUST: SectionKeys = SectionKeys {
+    title: "trust",
+    keys: &[
+        words("revoked_keys", "none"),
+        value("fido", "\"refuse\""),
+        value("pending", "false"),
+        value("max_pending", "64"),
+        value("max_pending_network", "4"),
+        value("pending_time", "\"24h\""),
+    ],
+};
 
 /// `[shipping.NAME]`.
 pub const SHIPPING: SectionKeys = SectionKeys {

@@ -77,8 +77,8 @@ impl Config {
                 operators: people::operators(section("operators").as_ref()),
                 authorities: trust::authorities(section("authorities").as_ref()),
             };
-            let keys = people.check(&report, &ssh.listen);
             let trust = trust::trust(&report, section("trust").as_ref(), &base);
+            let keys = people.check(&report, &ssh.listen, trust.pending.on);
             let trust = people.trust(&report, trust, &keys);
             let People { teams, hosts, operators, .. } = people;
             let hosts: BTreeMap<HostName, Host> =
@@ -113,6 +113,7 @@ impl Config {
                 hosts,
                 operators,
                 keys,
+                approved: BTreeMap::new(),
                 networks,
                 expiries,
                 fixed_ports,

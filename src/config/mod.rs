@@ -1,6 +1,7 @@
 //! `portreeve.toml`: what may connect, and how. Read, checked as a whole, and then never changed: a reload makes a new
 //! [`Config`] and a [`Diff`] between the two.
 
+mod approved;
 mod audit;
 mod cipher;
 mod diff;
@@ -43,7 +44,7 @@ pub use schema::{
     RelayConfig, Service, SshConfig, Team,
 };
 pub use sources::{Overflow, Penalties, SourcesConfig, Startups};
-pub use trust::{Authority, Fido, Trust};
+pub use trust::{Authority, Fido, Pending, Trust};
 
 #[cfg(test)]
 mod tests;

@@ -18,11 +18,13 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Checks all of it and gives whose each key is.
-    pub fn check(&self, report: &Report<'_>, listen: &[SocketAddr]) -> HashMap<String, Principal> {
+    /// Checks all of it and gives whose each key is. `pending`: whether a host's key may be approved when it comes.
+    pub fn check(&self, report: &Report<'_>, listen: &[SocketAddr], pending: bool) -> HashMap<String, Principal> {
         self.ranges(report, listen);
         self.team_names(report);
-        self.recognisable(report);
+        if !pending {
+            self.recognisable(report);
+        }
         self.fixed_ports(report);
         self.unix_users(report);
         self.keys(report)
@@ -97,7 +99,7 @@ impl People {
                 report.add(
                     &entry.at,
                     format!("[hosts.{}] has neither keys nor principals: the host could not sign in", quoted(host.as_str())),
-                    "give the public keys the host signs in with: keys = [\"ssh-ed25519 AAAA…\"]; or the principals of its certificates",
+                    "give the public keys the host signs in with: keys = [\"ssh-ed25519 AAAA…\"]; or the principals of its certificates; or write pending = true in [trust], and approve its key when it comes",
                 );
             }
         }

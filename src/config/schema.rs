@@ -4,7 +4,9 @@ use super::cipher::Cipher;
 use super::limits::Limits;
 use super::sources::{SourcesConfig, Startups};
 use super::trust::Trust;
-use crate::model::{BindPolicy, CheckKind, HostName, Networks, OperatorName, Port, PortRange, Role, TeamName, Time};
+use crate::model::{
+    Approval, BindPolicy, CheckKind, HostName, Networks, OperatorName, Port, PortRange, Role, TeamName, Time,
+};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -50,6 +52,8 @@ pub struct Config {
     pub operators: BTreeMap<OperatorName, Operator>,
     /// Whose each key is, by fingerprint (`SHA256:…`).
     pub keys: HashMap<String, Principal>,
+    /// Approvals in force, by fingerprint: keys that are in `keys` and not in the file. See [`Config::with_approved`].
+    pub approved: BTreeMap<String, Approval>,
     /// From where keys may be used, by fingerprint; those that are limited.
     pub networks: HashMap<String, Networks>,
     /// When keys expire, by fingerprint; those that do.

@@ -12,6 +12,7 @@ use super::schema::{HostKey, Principal};
 use crate::model::{AuthorityName, Role, TeamName, clean};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Longest principal.
 const PRINCIPAL_MAX: usize = 200;
@@ -31,6 +32,51 @@ pub struct Trust {
     pub revoked_keys: Vec<PathBuf>,
     /// `fido`: what becomes of keys that live in tokens.
     pub fido: Fido,
+    /// `pending` and its bounds: what becomes of keys that nobody has.
+    pub pending: Pending,
+}
+
+/// Keys that nobody has: whether those that are proved are kept in memory, so that they can be approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// `pending`, default false.
+    pub on: bool,
+    /// `max_pending`, default 64: how many are kept.
+    pub most: usize,
+    /// `max_pending_network`, default 4: how many of them may come from one network.
+    pub of_network: usize,
+    /// `pending_time`, default 24 h: how long after it was last proved one is kept.
+    pub time: Duration,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self { on: false, most: 64, of_network: 4, time: Duration::from_secs(86_400) }
+    }
+}
+
+impl Pending {
+    fn read(t: &Table<'_>) -> Self {
+        let default = Self::default();
+        let count = |key, default| t.item(key).and_then(|i| i.number(1, 1_024)).map_or(default, |n| n as usize);
+        Self {
+            on: t.item("pending").and_then(|i| i.yes_or_no()).unwrap_or(default.on),
+            most: count("max_pending", default.most),
+            of_network: count("max_pending_network", default.of_network),
+            time: t.duration("pending_time", default.time),
+        }
+    }
+
+    /// Each by its key, for the difference between two.
+    pub(super) fn settings(&self) -> [(&'static str, String); 4] {
+        let Self { on, most, of_network, time } = self;
+        [
+            ("trust.pending", on.to_string()),
+            ("trust.max_pending", most.to_string()),
+            ("trust.max_pending_network", of_network.to_string()),
+            ("trust.pending_time", humantime::format_duration(*time).to_string()),
+        ]
+    }
 }
 
 /// Keys of FIDO tokens (`sk-ssh-ed25519`, `sk-ecdsa`). The SSH library checks their signatures and does not show whether
@@ -89,7 +135,8 @@ pub(super) fn trust<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base: &
     let t = Table::new(report, "trust", item.map_or(0..0, |i| i.at.clone()), item, &keys::TRUST);
     let words = [Fido::Refuse, Fido::AcceptUnverified].map(|f| (f.word(), f));
     let fido = t.item("fido").and_then(|i| i.word(&words)).unwrap_or_default();
-    Trust { revoked_keys: t.paths("revoked_keys", base).unwrap_or_default(), fido, ..Trust::default() }
+    let pending = Pending::read(&t);
+    Trust { revoked_keys: t.paths("revoked_keys", base).unwrap_or_default(), fido, pending, ..Trust::default() }
 }
 
 pub(super) fn authorities(item: Option<&Item<'_>>) -> Vec<(AuthorityName, AuthorityEntry)> {

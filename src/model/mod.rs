@@ -13,6 +13,7 @@ mod incident;
 mod keyuse;
 mod metrics;
 mod networks;
+mod pending;
 mod ports;
 mod state;
 mod text;
@@ -33,6 +34,7 @@ pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use keyuse::{KeyUse, KeyView};
 pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetrics, Traffic, TunnelMetrics};
 pub use networks::{Networks, network};
+pub use pending::{Approval, PendingKey, key_type};
 pub use ports::{Port, PortError, PortRange};
 pub use state::{
     BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,

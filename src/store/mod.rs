@@ -1,4 +1,4 @@
-//! What must survive a restart: leases, revocations, grants and mutes, behind one trait.
+//! What must survive a restart: leases, revocations, grants, mutes and approved keys, behind one trait.
 
 mod handle;
 mod sqlite;
@@ -9,7 +9,9 @@ mod tests;
 pub use handle::{Saving, StoreHandle};
 pub use sqlite::SqliteStore;
 
-use crate::model::{BlockTarget, GrantId, GrantView, KeyUse, LeaseView, Mute, Port, ReservationView, RevocationView};
+use crate::model::{
+    Approval, BlockTarget, GrantId, GrantView, KeyUse, LeaseView, Mute, Port, ReservationView, RevocationView,
+};
 use thiserror::Error;
 
 /// What was saved.
@@ -27,6 +29,8 @@ pub struct Saved {
     pub key_uses: Vec<KeyUse>,
     /// What was given until a time.
     pub grants: Vec<GrantView>,
+    /// Keys that were approved for hosts.
+    pub approvals: Vec<Approval>,
 }
 
 /// One change to what is saved.
@@ -56,6 +60,10 @@ pub enum Change {
     PutGrant(GrantView),
     /// Forget a grant.
     DropGrant(GrantId),
+    /// Write an approval; the key is its key.
+    PutApproval(Approval),
+    /// Forget the approval of this key.
+    DropApproval(String),
 }
 
 /// Why something could not be saved or read.

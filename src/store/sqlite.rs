@@ -2,8 +2,8 @@
 
 use super::{Change, Saved, Store, StoreError};
 use crate::model::{
-    BlockTarget, GrantView, Granted, KeyUse, LeaseKind, LeaseView, Mute, Port, ReservationView, RevocationView,
-    TeamName, Time,
+    Approval, BlockTarget, GrantView, Granted, KeyUse, LeaseKind, LeaseView, Mute, Port, ReservationView,
+    RevocationView, TeamName, Time,
 };
 use chrono::SecondsFormat;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior, params};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// The steps from an empty file to the newest layout. `user_version` tells how many a file has behind it. Never change
 /// one that has been released: add another.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE lease (
         port    INTEGER PRIMARY KEY,
@@ -79,6 +79,17 @@ const MIGRATIONS: [&str; 5] = [
         since    TEXT NOT NULL,
         until    TEXT NOT NULL,
         reason   TEXT NOT NULL
+    ) STRICT;
+",
+    "
+    CREATE TABLE approval (
+        fingerprint TEXT PRIMARY KEY,
+        key         TEXT NOT NULL,
+        host        TEXT NOT NULL,
+        by          TEXT NOT NULL,
+        since       TEXT NOT NULL,
+        until       TEXT,
+        reason      TEXT
     ) STRICT;
 ",
 ];
@@ -167,6 +178,7 @@ impl Store for SqliteStore {
             reservations: self.rows("reservation", "port, team, by, since, until, reason", read_reservation)?,
             grants: self.rows("granted", GRANT, read_grant)?,
             key_uses: self.rows("key_use", "fingerprint, since, last, source, uses", read_key_use)?,
+            approvals: self.rows("approval", "fingerprint, key, host, by, since, until, reason", read_approval)?,
         })
     }
 
@@ -284,6 +296,20 @@ fn apply_one(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
         Change::PutGrant(g) => put_grant(tx, g),
         Change::DropGrant(id) => tx.execute("DELETE FROM granted WHERE grant_id = ?1", [id.to_string()]),
         Change::DropKeyUse(key) => tx.execute("DELETE FROM key_use WHERE fingerprint = ?1", [key]),
+        Change::PutApproval(a) => tx.execute(
+            "INSERT OR REPLACE INTO approval (fingerprint, key, host, by, since, until, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                a.fingerprint,
+                a.key,
+                a.host.as_str(),
+                a.by,
+                write_time(a.since),
+                a.until.map(write_time),
+                a.reason
+            ],
+        ),
+        Change::DropApproval(key) => tx.execute("DELETE FROM approval WHERE fingerprint = ?1", [key]),
         Change::DropReservation(port) => tx.execute("DELETE FROM reservation WHERE port = ?1", [port.get()]),
     }
     .map(drop)
@@ -355,6 +381,23 @@ fn read_key_use(row: &Row<'_>) -> Odd<KeyUse> {
             last: get::<Option<String>>(row, "last")?.map(|t| read_time("last", &t)).transpose()?,
             source: source.map(|s| s.parse().map_err(|e| format!("source {s:?}: {e}"))).transpose()?,
             uses: u64::try_from(get::<i64>(row, "uses")?).unwrap_or_default(),
+        })
+    };
+    read().map_err(named)
+}
+
+fn read_approval(row: &Row<'_>) -> Odd<Approval> {
+    let fingerprint: String = get(row, "fingerprint")?;
+    let named = |what: String| format!("the approval of key {fingerprint:?}: {what}");
+    let read = || -> Odd<Approval> {
+        Ok(Approval {
+            fingerprint: fingerprint.clone(),
+            key: get(row, "key")?,
+            host: parse(row, "host")?,
+            by: get(row, "by")?,
+            since: read_time("since", &get::<String>(row, "since")?)?,
+            until: get::<Option<String>>(row, "until")?.map(|t| read_time("until", &t)).transpose()?,
+            reason: get(row, "reason")?,
         })
     };
     read().map_err(named)

@@ -103,7 +103,7 @@ fn commits_are_fsynced_into_a_write_ahead_log() {
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("synchronous"), "2");
     assert_eq!(pragma("busy_timeout"), "5000");
-    assert_eq!(pragma("user_version"), "5");
+    assert_eq!(pragma("user_version"), "6");
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(SqliteStore::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error}");
-    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 5)"), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 6, .. }), "{error}");
+    assert!(error.to_string().contains("newer portreeve (layout 99, this one knows up to 6)"), "{error}");
     let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
     assert_eq!(version, 99);
 }
@@ -270,7 +270,8 @@ fn mutes_are_kept_with_their_teams_and_a_ledger_of_the_first_layout_gets_their_t
     store.apply(&[Change::PutLease(lease(20_100))]).unwrap();
     // As the version before left it.
     store.execute(
-        "DROP TABLE mute; DROP TABLE reservation; DROP TABLE key_use; DROP TABLE granted; PRAGMA user_version = 1",
+        "DROP TABLE mute; DROP TABLE reservation; DROP TABLE key_use; DROP TABLE granted; DROP TABLE approval; \
+         PRAGMA user_version = 1",
     );
     drop(store);
     let mut store = SqliteStore::open(&path).unwrap();
@@ -352,4 +353,28 @@ fn grants_of_both_kinds_are_there_after_reopening_and_one_that_cannot_be_read_is
     store.execute("UPDATE granted SET role = 'king' WHERE grant_id = 'g1'");
     let error = store.load().unwrap_err().to_string();
     assert!(error.contains("the grant \"g1\": \"king\" is not a role"), "{error}");
+}
+
+#[test]
+fn approvals_are_there_after_reopening_and_a_ledger_without_their_table_gets_it() {
+    let (_dir, path) = ledger();
+    let approval = |key: &str, until: Option<i64>| Approval {
+        fingerprint: key.to_owned(),
+        key: "ssh-ed25519 AAAA".to_owned(),
+        host: "pay-db".parse().unwrap(),
+        by: "alice".to_owned(),
+        since: at(1_795_219_190_123),
+        until: until.map(at),
+        reason: until.map(|_| "it's \"new\"".to_owned()),
+    };
+    let store = SqliteStore::open(&path).unwrap();
+    // As the version before left it.
+    store.execute("DROP TABLE approval; PRAGMA user_version = 5");
+    drop(store);
+    let mut store = SqliteStore::open(&path).unwrap();
+    let (a, b) = (approval("SHA256:a", None), approval("SHA256:b", Some(1_795_300_000_000)));
+    store.apply(&[Change::PutApproval(approval("SHA256:b", None)), Change::PutApproval(a)]).unwrap();
+    store.apply(&[Change::PutApproval(b.clone()), Change::DropApproval("SHA256:a".to_owned())]).unwrap();
+    drop(store);
+    assert_eq!(load(&path).approvals, [b]);
 }

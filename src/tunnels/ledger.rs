@@ -482,7 +482,9 @@ impl Ledger {
             | Change::PutKeyUse(_)
             | Change::DropKeyUse(_)
             | Change::PutGrant(_)
-            | Change::DropGrant(_) => {}
+            | Change::DropGrant(_)
+            | Change::PutApproval(_)
+            | Change::DropApproval(_) => {}
         }
     }
 }
