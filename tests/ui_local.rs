@@ -56,6 +56,8 @@ fn snapshot() -> Snapshot {
         notices: vec![],
         revocations: vec![],
         grants: vec![],
+        pending: vec![],
+        approved: vec![],
     };
     Snapshot {
         revision: Revision(1),

@@ -178,6 +178,32 @@ pub enum What {
         /// The client's identification string.
         client: String,
     },
+    /// A key that nobody has was proved, and is kept to be approved: written once for each.
+    #[serde(rename = "key.pending")]
+    KeyPending {
+        /// The client's identification string.
+        client: String,
+    },
+    /// An admin approved a pending key for a host.
+    #[serde(rename = "key.approved")]
+    KeyApproved {
+        /// Until when; until it is taken back when absent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        /// Where the key was proved last.
+        from: SocketAddr,
+    },
+    /// An approval ended: taken back by an operator, or by itself for the reason in the context.
+    #[serde(rename = "key.unapproved")]
+    KeyUnapproved {
+        /// Sessions closed.
+        sessions: usize,
+        /// Their listeners.
+        tunnels: usize,
+    },
+    /// An operator dropped a pending key.
+    #[serde(rename = "key.dismissed")]
+    KeyDismissed {},
     /// A connection ended, or was refused, before anyone signed in.
     #[serde(rename = "connection.refused")]
     ConnectionRefused {},

@@ -52,6 +52,10 @@ pub const OCSF: &[Ocsf] = &[
     to("trust.list", API, 2, "Read"),
     to("auth.success", AUTH, 1, "Logon"),
     to("auth.failure", AUTH, 1, "Logon"),
+    to("key.pending", ACCESS, 99, "Pending"),
+    to("key.approved", ACCESS, 1, "Assign Privileges"),
+    to("key.unapproved", ACCESS, 2, "Revoke Privileges"),
+    to("key.dismissed", ACCESS, 99, "Dismissed"),
     to("connection.refused", SSH, 5, "Refuse"),
     to("refusals.counted", SSH, 5, "Refuse"),
     to("session.end", SSH, 2, "Close"),
@@ -93,6 +97,7 @@ fn severity(r: &Record) -> (u32, &'static str) {
         (What::Revoke { .. } | What::Revoked { .. } | What::Grant { .. } | What::AuditRecovered { .. }, _) => {
             (3, "Medium")
         }
+        (What::KeyApproved { .. } | What::KeyUnapproved { .. }, _) => (3, "Medium"),
         (What::AuditResumed { .. }, Outcome::Failure) => (5, "Critical"),
         (What::AuditResumed { .. }, _) => (4, "High"),
         (_, Outcome::Success) => (1, "Informational"),

@@ -350,6 +350,48 @@ pub enum Verb {
         #[command(flatten)]
         yes: Yes,
     },
+    #[command(about = help("approve"), long_about = long_help("approve"))]
+    /// See the table of actions.
+    Approve {
+        /// Its fingerprint (SHA256:…), as `portreeve pending` shows it: compare it with the host's owner first, by
+        /// another way than this connection
+        #[arg(value_parser = fingerprint)]
+        key: String,
+        /// A host of the configuration
+        host: HostName,
+        /// Until then: 2days, 2026-12-01, 2026-12-01T18:00:00Z (days and hours of UTC); until it is taken back when absent
+        #[arg(long, value_name = "WHEN", value_parser = ahead)]
+        until: Option<Time>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("unapprove"), long_about = long_help("unapprove"))]
+    /// See the table of actions.
+    Unapprove {
+        /// Its fingerprint (SHA256:…), as `portreeve keys` shows it
+        #[arg(value_parser = fingerprint)]
+        key: String,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("dismiss"), long_about = long_help("dismiss"))]
+    /// See the table of actions.
+    Dismiss {
+        /// Its fingerprint (SHA256:…), as `portreeve pending` shows it
+        #[arg(value_parser = fingerprint)]
+        key: String,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
     #[command(about = help("reload"), long_about = long_help("reload"))]
     /// See the table of actions.
     Reload {
@@ -398,10 +440,16 @@ pub enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Keys that nobody has, proved by clients that were refused: to be approved or dismissed
+    ///
+    /// Kept in memory, where `pending = true` in `[trust]`. With --json: an array of {fingerprint, key, user, source,
+    /// client, first, last, count, known}, known being whether somebody has signed in from that network before.
+    Pending,
     /// Whose keys there are, and when each was last used
     ///
-    /// Those that stand in the configuration; keys in certificates come and go by themselves. With --json: an array of
-    /// {fingerprint, since, last, source, uses, algorithm, comment, host, operator, team, expires, from, sessions, refused}.
+    /// Those that stand in the configuration or were approved; keys in certificates come and go by themselves. With --json:
+    /// an array of {fingerprint, since, last, source, uses, algorithm, comment, host, operator, team, expires, from,
+    /// sessions, refused}, and approved where it is: {host, by, since, until, reason, key}.
     Keys {
         /// Only this host's or operator's
         name: Option<String>,
@@ -440,6 +488,16 @@ fn long_help(id: &'static str) -> String {
         "{}.{role}\n\nWith --json: {{seq, summary, ok, lease, revocation}}, seq being the audit event's number.",
         help(id)
     )
+}
+
+/// A key by its fingerprint, whole.
+fn fingerprint(s: &str) -> Result<String, String> {
+    match BlockTarget::parse(s) {
+        Ok(BlockTarget::Key(key)) => Ok(key),
+        _ => {
+            Err("write the whole fingerprint, SHA256:…, as `portreeve pending` or `portreeve keys` shows it".to_owned())
+        }
+    }
 }
 
 fn format(s: &str) -> Result<Format, String> {

@@ -26,6 +26,8 @@ pub enum Scope {
     Incident,
     /// Acts on the selected session.
     Session,
+    /// Acts on a key that is pending or approved.
+    Key,
     /// Acts on the whole bastion.
     Bastion,
 }
@@ -197,6 +199,39 @@ pub const ACTIONS: &[ActionSpec] = &[
         cuts: false,
         role: Role::Operator,
         scope: Scope::Incident,
+    },
+    ActionSpec {
+        id: "approve",
+        key: None,
+        verb: "approve",
+        args: "KEY HOST",
+        help: "let a pending key sign in a host, beside the configuration",
+        danger: Danger::TypeName,
+        cuts: false,
+        role: Role::Admin,
+        scope: Scope::Key,
+    },
+    ActionSpec {
+        id: "unapprove",
+        key: None,
+        verb: "unapprove",
+        args: "KEY",
+        help: "take an approval back, and end what lives by it",
+        danger: Danger::Confirm,
+        cuts: true,
+        role: Role::Operator,
+        scope: Scope::Key,
+    },
+    ActionSpec {
+        id: "dismiss",
+        key: None,
+        verb: "dismiss",
+        args: "KEY",
+        help: "drop a pending key, and note it no more for a time",
+        danger: Danger::Confirm,
+        cuts: false,
+        role: Role::Operator,
+        scope: Scope::Key,
     },
     ActionSpec {
         id: "reload",

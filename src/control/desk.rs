@@ -131,6 +131,8 @@ impl Desk {
             audit,
             spill,
             notices,
+            pending: self.seen_pending(who),
+            approved: self.seen_approvals(who),
             revocations: self
                 .registry
                 .blocks()
@@ -174,6 +176,7 @@ impl Desk {
             Request::HowTo { of } => self.howto(&who, &of).map(|h| Reply::HowTo(Box::new(h))),
             Request::Rehearse(action) => Ok(Reply::Explained(self.rehearse(&who, &action))),
             Request::Keys => Ok(self.keys(&who)),
+            Request::Pending => Ok(self.pending(&who)),
             Request::Check => Ok(Reply::Checked { findings: self.check(&who) }),
             Request::Audit(query) => self.audit(&who, *query).await,
             Request::Search { query, slice_ms } => self.search(&who, *query, slice_ms).await,
@@ -261,6 +264,11 @@ impl Desk {
             Action::Disconnect { session } => r.disconnect(by, session).await,
             Action::Mute { incident, for_s, reason } => self.mute(by, &who, (incident, for_s, &reason), context).await,
             Action::Unmute { incident } => r.unmute(by, &incident, context).await,
+            Action::Approve { fingerprint, host, until, reason } => {
+                r.approve(by, &fingerprint, &host, until, reason).await
+            }
+            Action::Unapprove { fingerprint, reason } => r.unapprove(by, &fingerprint, reason).await,
+            Action::Dismiss { fingerprint } => r.dismiss(by, &fingerprint).await,
             Action::Reload => return self.reload(by).await,
             Action::WriteMode { on } => {
                 let stage = if on { "write" } else { "read-only" };
@@ -314,7 +322,7 @@ impl Desk {
             Action::Ungrant { grant, .. } if self.registry.grants().iter().all(|g| g.id != *grant) => {
                 Some(format!("there is no grant {grant} (any more); `portreeve grants` lists them"))
             }
-            _ => None,
+            other => self.not_approved(other),
         }
     }
 
@@ -385,6 +393,10 @@ impl Desk {
                 found.map(|g| crate::tunnels::grant_context(&g.what)).unwrap_or_default()
             }
             Action::Mute { incident, .. } | Action::Unmute { incident } => self.incident_context(who, incident),
+            Action::Approve { fingerprint, host, .. } => self.key_context(fingerprint, Some(host)),
+            Action::Unapprove { fingerprint, .. } | Action::Dismiss { fingerprint } => {
+                self.key_context(fingerprint, None)
+            }
             Action::Reload | Action::WriteMode { .. } => Context::default(),
         };
         (context.team.clone(), context)

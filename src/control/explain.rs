@@ -30,6 +30,12 @@ impl Desk {
                     });
                 }
                 None => {
+                    if let Some(k) = self.seen_pending(who).iter().find(|k| k.fingerprint == asked) {
+                        let (count, user, from) = (k.count, &k.user, k.source.ip());
+                        steps.push(format!(
+                            "it is pending: proved ×{count} as user {user} from {from}; `portreeve approve` lets it sign in a host"
+                        ));
+                    }
                     return Ok(Explanation {
                         allowed: false,
                         port: None,

@@ -15,7 +15,7 @@ pub(crate) fn identity(name: &str, role: Role) -> Identity {
 pub(crate) fn every_action() -> Vec<Action> {
     let target = BlockTarget::parse("pay-db").unwrap();
     let host: HostName = "pay-db".parse().unwrap();
-    let port = port(20100);
+    let (port, db) = (port(20100), host.clone());
     vec![
         Action::Reconnect { host: host.clone(), session: None, wait_s: None },
         Action::Revoke { target: target.clone(), reason: None },
@@ -34,6 +34,9 @@ pub(crate) fn every_action() -> Vec<Action> {
         Action::Disconnect { session: SessionId::new() },
         Action::Mute { incident: "host-gone:pay-db".to_owned(), for_s: 3_600, reason: "moved".to_owned() },
         Action::Unmute { incident: "host-gone:pay-db".to_owned() },
+        Action::Approve { fingerprint: "SHA256:new".to_owned(), host: db, until: None, reason: None },
+        Action::Unapprove { fingerprint: "SHA256:new".to_owned(), reason: None },
+        Action::Dismiss { fingerprint: "SHA256:new".to_owned() },
         Action::Reload,
         Action::WriteMode { on: true },
     ]
@@ -122,6 +125,8 @@ pub(crate) fn snapshot() -> Snapshot {
             notices: vec!["team iot: 9 of 10 ports are leased".to_owned()],
             revocations: vec![],
             grants: vec![],
+            pending: vec![],
+            approved: vec![],
         },
         you: None,
         teams: vec![team("iot", "20200-20201"), team("pay", "20100-20199")],

@@ -12,6 +12,7 @@ mod journal;
 mod keys;
 pub(crate) mod metrics;
 mod mute;
+mod pending;
 pub mod protocol;
 mod reach;
 pub mod server;

@@ -62,6 +62,8 @@ impl Desk {
             let at = now();
             self.registry.mutes_over(at).await;
             self.registry.reservations_over(at).await;
+            self.registry.approvals_over(at).await;
+            self.registry.pending_over(at);
             let incidents = self.with_board(|b| self.triage(&everybody(), b, true)).incidents;
             for event in open.look(&incidents, at) {
                 self.registry.journal.record(event);

@@ -9,8 +9,8 @@ mod push;
 use super::howto::HowTo;
 use crate::audit::{AuditQuery, ChainStatus, Checkpoint, Found, Record};
 use crate::model::{
-    BlockTarget, GrantId, GrantView, Granted, GrantedRole, HostName, Incident, KeyView, LeaseView, Metrics, Port,
-    RevocationView, Rights, Role, Seq, SessionId, TeamName, Time, VisitorId, VisitorView,
+    BlockTarget, GrantId, GrantView, Granted, GrantedRole, HostName, Incident, KeyView, LeaseView, Metrics, PendingKey,
+    Port, RevocationView, Rights, Role, Seq, SessionId, TeamName, Time, VisitorId, VisitorView,
 };
 pub use push::{Delta, Push, Rows, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,8 @@ pub enum Request {
     Rehearse(Action),
     /// Whose keys there are, and when each was last used.
     Keys,
+    /// Keys that nobody has and that wait to be approved.
+    Pending,
     /// Where configuration and ledger disagree.
     Check,
     /// Search the journal.
@@ -218,6 +220,29 @@ pub enum Action {
         /// Its id.
         incident: String,
     },
+    /// Let a pending key sign in a host.
+    Approve {
+        /// The key, `SHA256:…`.
+        fingerprint: String,
+        /// Whom it is to sign in.
+        host: HostName,
+        /// Until when; until it is taken back when absent.
+        until: Option<Time>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Take an approval back, then cut what lives by it.
+    Unapprove {
+        /// The key, `SHA256:…`.
+        fingerprint: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Drop a pending key.
+    Dismiss {
+        /// The key, `SHA256:…`.
+        fingerprint: String,
+    },
     /// Read the configuration anew.
     Reload,
     /// Enter or leave a console's write mode. Recorded, and checked against the role; the console enforces the rest.
@@ -245,6 +270,9 @@ impl Action {
             Self::Disconnect { .. } => "disconnect",
             Self::Mute { .. } => "mute",
             Self::Unmute { .. } => "unmute",
+            Self::Approve { .. } => "approve",
+            Self::Unapprove { .. } => "unapprove",
+            Self::Dismiss { .. } => "dismiss",
             Self::Reload => "reload",
             Self::WriteMode { .. } => "write_mode",
         }
@@ -292,6 +320,15 @@ pub enum Reply {
         at: Time,
         /// Those that one may know of, by whose they are.
         keys: Vec<KeyView>,
+    },
+    /// To `Pending`.
+    Pending {
+        /// The daemon's clock.
+        at: Time,
+        /// Those that one may know of, the one that was seen last first.
+        keys: Vec<PendingKey>,
+        /// Whether policy keeps any.
+        on: bool,
     },
     /// To `Check`.
     Checked {

@@ -1,6 +1,6 @@
 //! When keys were used: what a change from one key to the next is done by.
 
-use super::{HostName, OperatorName, TeamName, Time};
+use super::{Approval, HostName, OperatorName, TeamName, Time};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -43,6 +43,9 @@ pub struct KeyView {
     pub sessions: usize,
     /// Why it signs nobody in: revoked, or expired.
     pub refused: Option<String>,
+    /// By whom and when it was approved, where it does not stand in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approval>,
 }
 
 impl KeyView {

@@ -1,6 +1,6 @@
 //! Pictures of the live state, as the daemon sends them and the console, the CLI and JSON show them.
 
-use super::{BehindView, BlockTarget, GrantView, LinkLayer, SpillView};
+use super::{Approval, BehindView, BlockTarget, GrantView, LinkLayer, PendingKey, SpillView};
 use super::{
     BindPolicy, CheckKind, HostName, LeaseKind, Obituary, Port, PortRange, Revision, Role, Seq, SessionId, TeamName,
     Time, TunnelState, Verdict, VisitorId,
@@ -297,4 +297,10 @@ pub struct DaemonView {
     /// What is given until a time, besides leases.
     #[serde(default)]
     pub grants: Vec<GrantView>,
+    /// Keys that nobody has and that wait to be approved.
+    #[serde(default)]
+    pub pending: Vec<PendingKey>,
+    /// Keys approved beside the configuration.
+    #[serde(default)]
+    pub approved: Vec<Approval>,
 }

@@ -43,6 +43,8 @@ pub(super) struct Client {
     vital: Arc<Vital>,
     pub(super) ident: Arc<Ident>,
     pub(super) id: SessionId,
+    /// Unknown keys that it has proved.
+    pub(super) unknown_keys: u8,
     /// It came when the open files that were left were kept for operators.
     crowded: bool,
     verified: Option<Verified>,
@@ -71,6 +73,7 @@ impl Client {
             vital,
             ident,
             id: SessionId::new(),
+            unknown_keys: 0,
             crowded,
             verified: None,
             session: None,
@@ -125,6 +128,9 @@ impl Handler for Box<Client> {
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
         let judged = self.judge(user, key.public_key, key.algorithm);
+        if judged.is_err() {
+            self.note_pending(user, key.public_key, key.algorithm);
+        }
         Ok(self.verdict(user, judged))
     }
 

@@ -4,7 +4,7 @@ use super::certificate;
 use super::client::Client;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::{Config, Fido, Principal, RSA_MIN_BITS};
-use crate::model::{clean, now};
+use crate::model::{PendingKey, clean, now};
 use crate::tunnels::Credential;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
@@ -16,6 +16,12 @@ type Refusal = Box<(String, Context)>;
 /// The rule against tokens.
 const TOKEN: &str =
     "keys of FIDO tokens are refused: the SSH library does not show whether the token was touched (trust.fido)";
+
+/// The longest key that is kept to be approved, characters: an RSA key of 16384 bits has some 2,750.
+const KEY_MAX: usize = 4_096;
+
+/// Unknown keys that a connection may prove: whoever has many in an agent has attempts left for the right one.
+const UNKNOWN_KEYS: u8 = 3;
 
 /// Somebody who has proved what they signed in with.
 pub(super) struct Admitted {
@@ -52,6 +58,12 @@ fn sha1(key: &KeyData) -> [u8; 20] {
     sha1::Sha1::digest(&blob).into()
 }
 
+/// What a plain key proves.
+fn credential(key: &PublicKey) -> Credential {
+    let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+    Credential { sha1: sha1(key.key_data()), fingerprint, ..Credential::default() }
+}
+
 impl Client {
     /// Whether an offered key is worth its signature. The library does not tell whether it comes in a certificate: where
     /// certificates are good, what is not known is judged when it is proved.
@@ -61,7 +73,53 @@ impl Client {
         if certificates && no_sha1(algorithm).is_ok() {
             return Ok(fingerprint);
         }
-        self.judge(user, key, algorithm).map(|_| fingerprint)
+        match self.judge(user, key, algorithm) {
+            // One that nobody has may be kept to be approved, and that only if it is proved.
+            Err(_) if self.may_be_pending(key, algorithm) => Ok(fingerprint),
+            judged => judged.map(|_| fingerprint),
+        }
+    }
+
+    /// Whether an unknown key may be kept to be approved. Never one of a token: nobody could tell whether it was touched,
+    /// and whoever approves it would think so.
+    fn may_be_pending(&self, key: &PublicKey, algorithm: &Algorithm) -> bool {
+        let data = key.key_data();
+        let token = matches!(data, KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_));
+        if self.unknown_keys >= UNKNOWN_KEYS
+            || token
+            || no_sha1(algorithm).and_then(|()| acceptable(data, Fido::Refuse)).is_err()
+        {
+            return false;
+        }
+        self.shared.registry.may_be_pending(&credential(key), self.peer, self.from_known_network())
+    }
+
+    fn from_known_network(&self) -> bool {
+        self.shared.gate.knows(&self.shared.registry.config(), self.peer.ip())
+    }
+
+    /// A key was proved that signs nobody in: where policy says so it is kept to be approved.
+    pub(super) fn note_pending(&mut self, user: &str, key: &PublicKey, algorithm: &Algorithm) {
+        let text = key.to_openssh().unwrap_or_default();
+        let text = text.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        if text.len() > KEY_MAX || !self.may_be_pending(key, algorithm) {
+            return;
+        }
+        self.unknown_keys += 1;
+        let credential = credential(key);
+        let at = now();
+        let pending = PendingKey {
+            fingerprint: credential.fingerprint.clone(),
+            key: text,
+            user: clean(user, 60),
+            source: self.peer,
+            client: self.ident.software(),
+            first: at,
+            last: at,
+            count: 1,
+            known: self.from_known_network(),
+        };
+        self.shared.registry.note_pending(&credential, pending, self.id);
     }
 
     /// Whose key this is, if it may sign in now.
@@ -73,8 +131,7 @@ impl Client {
             return Err(Box::new((rule, context)));
         }
         about(&mut context, &config, config.keys.get(&fingerprint));
-        let credential = Credential { sha1: sha1(key.key_data()), fingerprint, ..Credential::default() };
-        self.admit(&config, user, credential, context)
+        self.admit(&config, user, credential(key), context)
     }
 
     /// Whom this certificate signs in, if it does. The library has checked its signature and its time, and the proof of

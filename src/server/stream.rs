@@ -47,6 +47,11 @@ impl Ident {
         self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The key was proved, and refused all the same: that is told where it was refused.
+    pub(super) fn judged(&self) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// A sign-in was refused.
     pub(super) fn failed(&self) {
         self.3.store(true, Ordering::Relaxed);

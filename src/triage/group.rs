@@ -194,7 +194,9 @@ fn step(next: &Next, group: &Group) -> NextStep {
     let port = group.seen.iter().find_map(|s| s.asked).or(group.ports.first().copied()).map(|p| p.to_string());
     let team = group.teams.first().map(ToString::to_string);
     let target = group.seen.iter().find_map(|s| s.target.clone());
-    let names = [("{host}", host), ("{port}", port), ("{team}", team), ("{target}", target)];
+    // Of several hosts only that one's: nobody is told to approve a key for another.
+    let key = group.seen.iter().find(|s| host.as_ref() == Some(&s.what)).and_then(|s| s.key.clone());
+    let names = [("{host}", host), ("{port}", port), ("{team}", team), ("{target}", target), ("{key}", key)];
     let fill = |text: &str| {
         names.iter().try_fold(text.to_owned(), |text, (name, value)| {
             if text.contains(name) { value.as_ref().map(|v| text.replace(name, v)) } else { Some(text) }

@@ -108,7 +108,7 @@ fn a_refusal_is_over_ten_minutes_after_the_last_one_unless_its_session_stays() {
 #[test]
 fn an_unknown_key_is_a_hosts_affair_by_its_name_or_by_the_address_where_it_alone_was() {
     let knock = |w: &mut World, host: Option<&str>, from: &str| {
-        w.troubles.knocked(host.map(name), from.parse().unwrap(), "tunnel", "SHA256:new", ago(9));
+        w.troubles.knocked(host.map(name), from.parse().unwrap(), "tunnel", ("SHA256:new", false), ago(9));
     };
     let lost = || World::of(vec![down(20101, "a", ClientDisconnect, 60)]);
 

@@ -28,6 +28,8 @@ pub struct Seen {
     pub team: Option<TeamName>,
     /// What is blocked, where that is the cause.
     pub target: Option<String>,
+    /// The key to decide on, where that is the cause.
+    pub key: Option<String>,
     /// The port that was asked for, where that is not the host's.
     pub asked: Option<Port>,
 }
@@ -45,6 +47,7 @@ impl Seen {
             host: None,
             team: None,
             target: None,
+            key: None,
             asked: None,
         }
     }
@@ -105,8 +108,9 @@ pub(super) fn expires(f: &Facts<'_>) -> Vec<Seen> {
     f.expiring.iter().map(seen).collect()
 }
 
-pub(super) fn unknown_key(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
-    let k = h.knock?;
+/// An unknown key is offered in a host's place; `pending`: it is proved, and waits for somebody to decide.
+pub(super) fn unknown_key(_: &Facts<'_>, h: &HostFacts<'_>, pending: bool) -> Option<Seen> {
+    let k = h.knock.filter(|k| k.pending == pending)?;
     if h.refusal.is_some_and(|r| r.at > k.at) {
         return None;
     }
@@ -117,7 +121,8 @@ pub(super) fn unknown_key(_: &Facts<'_>, h: &HostFacts<'_>) -> Option<Seen> {
         user: k.user.clone(),
         key: k.fingerprint.clone(),
     };
-    Some(Seen::new(h.name.as_str(), h.lost().map_or(k.first, |o| o.at.min(k.first)), evidence))
+    let since = h.lost().map_or(k.first, |o| o.at.min(k.first));
+    Some(Seen { key: pending.then(|| k.fingerprint.clone()), ..Seen::new(h.name.as_str(), since, evidence) })
 }
 
 pub(super) fn refused(_: &Facts<'_>, h: &HostFacts<'_>, reason: Reason) -> Option<Seen> {

@@ -19,8 +19,8 @@ pub enum Find {
     Tunnel(fn(&Facts<'_>, &HostFacts<'_>, &TunnelView) -> Option<Seen>),
 }
 
-/// One thing to do; `{host}`, `{port}`, `{team}` and `{target}` (of a block) stand for the first that is
-/// concerned.
+/// One thing to do; `{host}`, `{port}`, `{team}`, `{target}` (of a block) and `{key}` (that waits to be approved for the
+/// host) stand for the first that is concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct Next {
     /// The key in the console, or a command of its palette.
@@ -87,10 +87,23 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        cause: "refused-key-pending",
+        severity: Severity::Down,
+        likely: "redials, key pending",
+        find: Find::Host(|f, h| unknown_key(f, h, true)),
+        many: "{hosts} are away, and keys that wait to be approved are offered in their place: {names}",
+        next: &[
+            next(":pending", "compare the key, in full, with the host's owner by another way", "portreeve pending"),
+            next(":approve", "if it is the host's: approve it", "portreeve approve {key} {host}"),
+            next(":dismiss", "if it is not", "portreeve dismiss {key}"),
+            SIGN_INS,
+        ],
+    },
+    Rule {
         cause: "refused-unknown-key",
         severity: Severity::Down,
         likely: "redials, key unknown",
-        find: Find::Host(unknown_key),
+        find: Find::Host(|f, h| unknown_key(f, h, false)),
         many: "{hosts} are away, and keys that nobody here has are offered in their place: {names}",
         next: &[
             SIGN_INS,

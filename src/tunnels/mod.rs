@@ -1,6 +1,7 @@
 //! Carrying and policing: who may have which port (ledger), what is live (registry), the bytes (relay), and the
 //! life and death of sessions and tunnels (lifecycle). Knows nothing of SSH: it reaches a host through a [`Carrier`].
 
+mod approve;
 mod bind;
 mod board;
 mod brake;
@@ -21,6 +22,7 @@ mod mutes;
 #[cfg(test)]
 mod order_tests;
 mod over;
+mod pending;
 mod pipe;
 mod post;
 mod quay;

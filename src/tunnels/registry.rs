@@ -4,11 +4,13 @@
 
 mod known;
 
+use super::approve::Approvals;
 use super::credential::Credential;
 use super::crowd::Crowd;
 use super::dirty::Dirty;
 use super::ledger::{Conflict, Ledger};
 use super::live::{Session, Tunnel};
+use super::pending::Waiting;
 use super::relay::RelayLimits;
 use super::spill::SpillBudget;
 use super::strain::Strain;
@@ -78,6 +80,10 @@ pub(super) struct State {
     pub(super) unsaved: HashSet<BlockTarget>,
     /// Ports on which another program was found listening, and when: not given out again for a while.
     pub(super) foreign: HashMap<Port, Instant>,
+    /// Keys that nobody has, and that may be approved.
+    pub(super) waiting: Waiting,
+    /// Keys approved beside the configuration.
+    pub(super) approvals: Approvals,
     /// Incidents that are to alarm nobody, by id.
     pub(super) mutes: super::mutes::Mutes,
     /// What changed since the board was last brought up to date.
@@ -151,6 +157,8 @@ impl Registry {
         tunnel_up: mpsc::UnboundedSender<Arc<Tunnel>>,
     ) -> Arc<Self> {
         let limits = Self::limits_of(&config, None);
+        let approvals = Approvals::new(&saved.approvals);
+        let config = approvals.over(&config);
         let mut uses = Uses::new(saved.key_uses.clone());
         uses.keep(&config, now());
         let ran_before = journal.status().seq > Seq::default() || !saved.leases.is_empty();
@@ -175,6 +183,8 @@ impl Registry {
                 past: BTreeMap::new(),
                 ended: BTreeMap::new(),
                 uses,
+                waiting: Waiting::default(),
+                approvals,
                 troubles: Troubles::default(),
                 expiring: BTreeSet::new(),
                 unsaved: HashSet::new(),
@@ -215,18 +225,28 @@ impl Registry {
         self.limits.load_full()
     }
 
-    /// Puts another configuration in force. Cutting what it no longer allows is the caller's (see `lifecycle`).
-    pub(super) fn swap_config(&self, config: &Arc<Config>) {
+    /// Puts another configuration in force, as approvals leave it: gives that. Cutting what it no longer allows is the
+    /// caller's (see `lifecycle`).
+    pub(super) fn swap_config(&self, config: &Arc<Config>) -> Arc<Config> {
         let limits = Self::limits_of(config, Some(&self.limits.load()));
         self.limits.store(Arc::new(limits));
-        self.config.store(Arc::clone(config));
-        {
+        let config = {
             let mut state = self.state();
-            state.troubles.keep(config);
-            state.uses.keep(config, now());
-            state.dirty.all = true;
-        }
+            let config = state.approvals.over(config);
+            state.troubles.keep(&config);
+            self.put_config(&mut state, Arc::clone(&config));
+            config
+        };
         self.announce();
+        config
+    }
+
+    /// The same under the lock, with nothing left to be laid over it.
+    pub(super) fn put_config(&self, state: &mut State, config: Arc<Config>) {
+        state.uses.keep(&config, now());
+        state.waiting.keep(&config);
+        state.dirty.all = true;
+        self.config.store(config);
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -15,7 +15,7 @@ impl Registry {
         let old = self.config();
         // Before anybody is judged by the new configuration.
         self.look_at_lists(Some(&new));
-        self.swap_config(&new);
+        let new = self.swap_config(&new);
         self.look_at_lists(None);
         let obituary = Obituary::of(ObituaryCause::ConfigChange);
         let mut ended = Vec::new();
@@ -39,6 +39,7 @@ impl Registry {
                 ended.push(format!("cut {} of port {}", count(cut, "visitor"), t.port()));
             }
         }
+        self.approvals_over(now()).await;
         ended
     }
 

@@ -42,6 +42,8 @@ pub struct Refusal {
 pub struct Knock {
     /// The last of the keys.
     pub fingerprint: String,
+    /// Whether it is pending: proved, and waiting for somebody to decide.
+    pub pending: bool,
     /// The user name given, cleaned.
     pub user: String,
     /// Where from.
@@ -141,7 +143,14 @@ impl Troubles {
     }
 
     /// A key was offered that nobody here has.
-    pub fn knocked(&mut self, host: Option<HostName>, source: IpAddr, user: &str, fingerprint: &str, at: Time) {
+    pub fn knocked(
+        &mut self,
+        host: Option<HostName>,
+        source: IpAddr,
+        user: &str,
+        (fingerprint, pending): (&str, bool),
+        at: Time,
+    ) {
         self.version += 1;
         let fresh = |k: &&Knock| at - k.at < REFUSED_FRESH;
         let before = match &host {
@@ -149,7 +158,8 @@ impl Troubles {
             None => self.by_address.get(&source).filter(fresh),
         };
         let (count, first) = before.map_or((1, at), |k| (k.count + 1, k.first));
-        let knock = Knock { fingerprint: fingerprint.to_owned(), user: user.to_owned(), source, count, first, at };
+        let (fingerprint, user) = (fingerprint.to_owned(), user.to_owned());
+        let knock = Knock { fingerprint, pending, user, source, count, first, at };
         match host {
             Some(h) => {
                 self.by_name.insert(h, knock);
@@ -162,6 +172,13 @@ impl Troubles {
                 self.by_address.insert(source, knock);
             }
         }
+    }
+
+    /// A pending key was approved or dismissed.
+    pub fn decided(&mut self, fingerprint: &str) {
+        self.version += 1;
+        let all = self.by_name.values_mut().chain(self.by_address.values_mut());
+        all.filter(|k| k.fingerprint == fingerprint).for_each(|k| k.pending = false);
     }
 
     /// A host's session has ended.
@@ -220,7 +237,10 @@ impl Registry {
             Some(Principal::Operator(_)) => {}
             None => {
                 let host = config.hosts.get_key_value(user).map(|(h, _)| h.clone());
-                self.state().troubles.knocked(host, source, user, fingerprint, now());
+                let mut state = self.state();
+                let pending = state.waiting.get(fingerprint).is_some();
+                state.troubles.knocked(host, source, user, (fingerprint, pending), now());
+                drop(state);
                 self.announce();
             }
         }
@@ -298,7 +318,7 @@ mod tests {
     fn addresses_are_remembered_up_to_a_number() {
         let mut t = Troubles::default();
         for n in 0..2_000_u32 {
-            t.knocked(None, IpAddr::V4(n.into()), "root", "SHA256:x", at(i64::from(n)));
+            t.knocked(None, IpAddr::V4(n.into()), "root", ("SHA256:x", false), at(i64::from(n)));
         }
         assert_eq!(t.by_address.len(), ADDRESSES);
         assert!(!t.by_address.contains_key(&IpAddr::V4(0.into())), "the oldest goes first");

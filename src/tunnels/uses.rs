@@ -2,8 +2,8 @@
 
 use super::live::Session;
 use super::registry::Registry;
-use crate::config::{Config, Principal};
-use crate::model::{KeyUse, KeyView, Time, now};
+use crate::config::{Config, HostKey, Principal};
+use crate::model::{Approval, HostName, KeyUse, KeyView, Time, key_type, now};
 use crate::store::Change;
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -91,10 +91,14 @@ impl Registry {
         for s in state.sessions.values().filter(|s| s.credential.certified.is_none()) {
             *live.entry(&s.credential.fingerprint).or_default() += 1;
         }
-        let of_hosts = config.hosts.iter().map(|(n, h)| (Principal::Host(n.clone()), Some(&h.team), &h.keys));
-        let of_operators = config.operators.iter().map(|(n, o)| (Principal::Operator(n.clone()), None, &o.keys));
+        let of_hosts = config.hosts.iter().map(|(n, h)| (Principal::Host(n.clone()), Some(&h.team), h.keys.as_slice()));
+        let of_operators =
+            config.operators.iter().map(|(n, o)| (Principal::Operator(n.clone()), None, o.keys.as_slice()));
+        let approved: Vec<_> = config.approved.values().map(as_written).collect();
+        let team = |h: &HostName| config.hosts.get(h).map(|h| &h.team);
+        let of_approvals = approved.iter().map(|(h, k)| (Principal::Host(h.clone()), team(h), std::slice::from_ref(k)));
         let mut all = Vec::new();
-        for (whose, team, keys) in of_hosts.chain(of_operators) {
+        for (whose, team, keys) in of_hosts.chain(of_approvals).chain(of_operators) {
             for k in keys {
                 let credential =
                     super::Credential { fingerprint: k.fingerprint.clone(), ..super::Credential::default() };
@@ -119,11 +123,19 @@ impl Registry {
                     from: k.networks.as_ref().map(ToString::to_string),
                     sessions: live.get(k.fingerprint.as_str()).copied().unwrap_or_default(),
                     refused,
+                    approved: config.approved.get(&k.fingerprint).cloned(),
                 });
             }
         }
         all
     }
+}
+
+/// An approved key as it would stand in the configuration.
+fn as_written(a: &Approval) -> (HostName, HostKey) {
+    let algorithm = key_type(&a.key).to_owned();
+    let (fingerprint, expires) = (a.fingerprint.clone(), a.until);
+    (a.host.clone(), HostKey { fingerprint, algorithm, comment: String::new(), expires, networks: None })
 }
 
 /// Keys that had better be taken out, a sentence each.
@@ -180,6 +192,7 @@ mod tests {
             from: None,
             sessions,
             refused: None,
+            approved: None,
         }
     }
 

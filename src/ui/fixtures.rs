@@ -160,6 +160,39 @@ pub(crate) fn team(name: &str, range: &str, leased: usize) -> TeamView {
     }
 }
 
+/// A key that waits to be approved, as a client proved it in the name of this host.
+pub(crate) fn pending(host: &str, known: bool) -> PendingKey {
+    PendingKey {
+        fingerprint: "SHA256:Gk3bWvI0nNj0a6m2i4c5yQ1uJxq7rZP9oT8eLhVfKdM".into(),
+        key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI".into(),
+        user: host.into(),
+        source: "203.0.113.9:50022".parse().unwrap(),
+        client: "OpenSSH_9.2p1".into(),
+        first: ago(240),
+        last: ago(9),
+        count: 12,
+        known,
+    }
+}
+
+/// A console in write mode of an admin who has one key to decide on, and has approved another.
+pub(crate) fn deciding(size: (u16, u16)) -> State {
+    let mut s = writable(size);
+    s.who.as_mut().unwrap().role = Role::Admin;
+    let daemon = s.live.daemon.as_mut().unwrap();
+    daemon.pending = vec![pending("iot-77", true)];
+    daemon.approved = vec![Approval {
+        fingerprint: "SHA256:9rZQv7mX2dYh0eT5kLw8bN1cUs4gJf6aPiOq3RzWxVY".into(),
+        key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI".into(),
+        host: "pay-spare".parse().unwrap(),
+        by: "alice".into(),
+        since: ago(3_600),
+        until: Some(t0() + chrono::TimeDelta::days(2)),
+        reason: Some("new disk".into()),
+    }];
+    s
+}
+
 pub(crate) fn snapshot() -> Snapshot {
     use TunnelState::{Awaiting, Degraded, Down, Revoked, Up};
     let mut tunnels = vec![
@@ -205,6 +238,8 @@ pub(crate) fn snapshot() -> Snapshot {
             notices: vec![],
             revocations: vec![tunnels[5].revoked.clone().unwrap()],
             grants: vec![],
+            pending: vec![],
+            approved: vec![],
         },
         you: None,
         teams: vec![team("iot", "20200-20249", 3), team("pay", "20100-20199", 4)],

@@ -161,7 +161,7 @@ pub(crate) fn offered(spec: &ActionSpec, screen: Screen) -> bool {
         Scope::Port => screen == Ports || (matches!(spec.id, "move" | "release") && matches!(screen, Tunnels | Health)),
         Scope::Incident => screen == Triage,
         Scope::Session => screen == Sessions,
-        Scope::Bastion => false,
+        Scope::Bastion | Scope::Key => false,
     }
 }
 
@@ -200,6 +200,7 @@ pub(crate) const COMMANDS: &[(&str, &str, Words)] = &[
     ("save", "NAME", |l| tr!(l, command.save)),
     ("view", "[NAME]", |l| tr!(l, command.view)),
     ("log", "", |l| tr!(l, command.log)),
+    ("pending", "", |l| tr!(l, command.pending)),
     ("undo", "[SEQ]", |l| tr!(l, command.undo)),
     ("export", "[FILE.json|FILE.csv]", |l| tr!(l, command.export)),
     ("set", "[NAME [VALUE]]", |l| tr!(l, command.set)),
@@ -239,7 +240,8 @@ mod tests {
                     "" => true,
                     "Enter" => find(Key::Enter, Triage).is_some(),
                     command if command.starts_with(':') => {
-                        ACTIONS.iter().any(|a| a.verb == command.trim_start_matches(':'))
+                        let verb = command.trim_start_matches(':');
+                        ACTIONS.iter().any(|a| a.verb == verb) || COMMANDS.iter().any(|c| c.0 == verb)
                     }
                     key => {
                         matches!(find(Char(key.chars().next().unwrap()), Triage), Some(c) if !matches!(c, Cmd::Elsewhere(_)))

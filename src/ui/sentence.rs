@@ -69,6 +69,16 @@ fn what(l: Lang, r: &Record) -> String {
         What::RevocationList { file, keys, certificates } => tr!(l, event.trust_list, file, keys, certificates),
         What::AuthSuccess { client, .. } => tr!(l, event.signed_in, client),
         What::AuthFailure { method, client } => tr!(l, event.sign_in, method, client),
+        What::KeyPending { client } => tr!(l, event.key_pending, key = key(r), client),
+        What::KeyApproved { until: Some(until), .. } => {
+            tr!(l, event.key_approved_until, key = key(r), until = until.format("%Y-%m-%d %H:%MZ"))
+        }
+        What::KeyApproved { .. } => tr!(l, event.key_approved, key = key(r)),
+        What::KeyUnapproved { sessions, tunnels } => {
+            let (sessions, tunnels) = (tr!(l, event.sessions, n = *sessions), tr!(l, event.tunnels, n = *tunnels));
+            tr!(l, event.key_unapproved, key = key(r), sessions, tunnels)
+        }
+        What::KeyDismissed {} => tr!(l, event.key_dismissed, key = key(r)),
         What::ConnectionRefused {} => tr!(l, event.connection).into(),
         What::RefusalsCounted { of, from, count, seconds } => {
             let (n, lasted) = (count, secs(*seconds));
@@ -176,6 +186,11 @@ fn secs(s: f64) -> String {
     super::text::age(whole).0
 }
 
+/// The key that an event is about.
+fn key(r: &Record) -> &str {
+    r.event.context.fingerprint.as_deref().unwrap_or_default()
+}
+
 /// The command that does the same from a shell.
 pub(crate) fn command(a: &Action) -> String {
     let why = |r: &Option<String>| r.as_ref().map(|r| format!(" --reason {}", quote(r))).unwrap_or_default();
@@ -215,6 +230,12 @@ pub(crate) fn command(a: &Action) -> String {
             format!("mute {} --for {} --reason {}", quote(incident), time.replace(' ', ""), quote(reason))
         }
         Action::Unmute { incident } => format!("unmute {}", quote(incident)),
+        Action::Approve { fingerprint, host, until, reason } => {
+            let until = until.map(|u| format!(" --until {}", u.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)));
+            format!("approve {} {host}{}{}", quote(fingerprint), until.unwrap_or_default(), why(reason))
+        }
+        Action::Unapprove { fingerprint, reason } => format!("unapprove {}{}", quote(fingerprint), why(reason)),
+        Action::Dismiss { fingerprint } => format!("dismiss {}", quote(fingerprint)),
         Action::Reload => "reload".into(),
         // Only a console has modes; in the palette it is this.
         Action::WriteMode { on } => return if *on { ":write".into() } else { ":read".into() },

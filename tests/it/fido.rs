@@ -91,7 +91,7 @@ fn a_token_that_nobody_touched_is_refused_by_default_and_accepted_by_the_library
     assert!(said["fingerprint"].as_str().is_some_and(|f| f.starts_with("SHA256:")), "{said}");
 
     // Where policy does without the touch it signs in, and the proof is this: its flags say that nobody touched it.
-    b.rewrite(|t| format!("[trust]\nfido = \"accept-unverified\"\n{t}"));
+    b.rewrite(|t| format!("[trust]\npending = true\nfido = \"accept-unverified\"\n{t}"));
     let out = b.cli(&["reload", "--yes"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     for flags in [0, TOUCHED] {
@@ -102,6 +102,7 @@ fn a_token_that_nobody_touched_is_refused_by_default_and_accepted_by_the_library
     let mut liar = Token { key: Token::new().key, flags: TOUCHED };
     std::mem::swap(&mut liar.key, &mut token.key);
     assert!(!signs_in(&b, &mut Token { key: Token::new().key, flags: TOUCHED }));
+    assert_eq!(b.json(&["pending"]), serde_json::json!([]), "a token's key is not one to be approved");
     assert!(signs_in(&b, &mut liar));
 
     // Back to refusing: who signed in by it is out, for its key is one that is not read any more.

@@ -33,6 +33,7 @@ mod lifecycle;
 mod limits;
 mod operators;
 mod patterns;
+mod pending;
 mod reach;
 mod refusals;
 mod revocation;

@@ -86,6 +86,38 @@ fn a_client_whose_key_was_swapped_is_refused_for_its_key_on_the_screen() {
 }
 
 #[test]
+fn a_key_that_waits_to_be_approved_is_approved_from_the_screen_that_tells_of_it() {
+    let b = two_hosts().set("trust", "pending = true").start();
+    let port = b.port("pay", 0);
+    let mut ssh = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
+    ssh.kill9();
+    let key = b.key("pay-01");
+    std::fs::remove_file(&key).unwrap();
+    std::fs::remove_file(key.with_extension("pub")).unwrap();
+    keygen(&key, "new");
+    redial(2, || b.ssh("pay-01").forward(port, echo()).start());
+    let print = b.fingerprint("pay-01");
+    let i = wait_cause(&b, "refused-key-pending", |i| evidence(i).contains("×2"));
+    assert!(evidence(&i).contains(&print), "{i}");
+    let run = format!("portreeve approve {print} pay-01");
+    assert!(i["next"].as_array().unwrap().iter().any(|n| n["run"] == run), "{i}");
+    let mut c = console(&b);
+    c.until_line(&["down", "pay-01", "redials, key pending"]);
+    c.keys(":pending\r");
+    c.until_text(&print);
+    c.keys("\x1bW");
+    c.until_text("write mode for ten minutes");
+    c.keys(":approve\r");
+    // To be compared: all of it, on one line.
+    c.until_text("let this key sign in pay-01");
+    c.until_line(&[&print]);
+    c.keys("pay-0\t\r");
+    c.until_text("approved SHA256:");
+    let _again = b.ssh("pay-01").forward(port, echo()).start().wait_forward();
+    well_on_screen(&b, c);
+}
+
+#[test]
 fn a_revoked_host_that_redials() {
     let b = two_hosts().start();
     let port = b.port("pay", 0);

@@ -5,7 +5,7 @@ use crate::cli::exit::Exit;
 use crate::cli::human::count;
 use crate::cli::out::{Fail, Out};
 use crate::cli::table::Tone;
-use crate::control::actions::action;
+use crate::control::actions::{Danger, action};
 use crate::control::client::{Client, unexpected};
 use crate::control::protocol::{Action, Reply, Request, Snapshot};
 use crate::model::{BlockTarget, HostName, Port, SessionId, SessionKind, SessionView, TunnelView, clean};
@@ -16,12 +16,11 @@ pub(super) async fn act(client: &Client, out: &mut Out<'_>, verb: &Verb) -> Resu
         return Err(Fail::Usage("this verb does nothing to the world".to_owned()));
     };
     let cuts = action(wanted.id()).is_none_or(|spec| spec.cuts);
-    if cuts && !yes.yes {
+    let asks = cuts || action(wanted.id()).is_some_and(|spec| spec.danger == Danger::TypeName);
+    if asks && !yes.yes {
         if !out.can_ask() {
-            let why = format!(
-                "{} may cut live connections and there is no terminal to ask on: say --yes if you mean it",
-                wanted.id()
-            );
+            let does = if cuts { "may cut live connections" } else { "lets somebody in" };
+            let why = format!("{} {does} and there is no terminal to ask on: say --yes if you mean it", wanted.id());
             return Err(Fail::Usage(why));
         }
         let snapshot = client.snapshot().await?;
@@ -98,6 +97,14 @@ impl Verb {
                 (Action::Mute { incident, for_s: time.as_secs(), reason }, *yes)
             }
             Self::Unmute { incident, yes } => (Action::Unmute { incident: incident.clone() }, *yes),
+            Self::Approve { key, host, until, reason, yes } => {
+                let (fingerprint, host, reason) = (key.clone(), host.clone(), reason.clone());
+                (Action::Approve { fingerprint, host, until: *until, reason }, *yes)
+            }
+            Self::Unapprove { key, reason, yes } => {
+                (Action::Unapprove { fingerprint: key.clone(), reason: reason.clone() }, *yes)
+            }
+            Self::Dismiss { key, yes } => (Action::Dismiss { fingerprint: key.clone() }, *yes),
             Self::Reload { yes } => (Action::Reload, *yes),
             _ => return None,
         })
@@ -153,8 +160,37 @@ fn blast_radius(wanted: &Action, s: &Snapshot) -> String {
             let cut = live(s, |t| t.session == Some(*session));
             format!("Close the session {session} ({}): {cut}", name.unwrap_or_else(|| "not known now".to_owned()))
         }
+        Action::Approve { fingerprint, host, .. } => {
+            let told = s.daemon.pending.iter().find(|k| k.fingerprint == *fingerprint).map(|k| {
+                let (user, from, client) = (&k.user, k.source.ip(), &k.client);
+                format!(
+                    "It came as user {user} from {from} ({client}), {}. ",
+                    count(usize::try_from(k.count).unwrap_or(usize::MAX), "time")
+                )
+            });
+            let now = if s.sessions.iter().any(|x| x.kind == SessionKind::Host && x.name == host.as_str()) {
+                ", WHICH IS CONNECTED NOW WITH ANOTHER KEY".to_owned()
+            } else {
+                String::new()
+            };
+            format!("{}Let the key {fingerprint} sign in host {host}{now}: {}", told.unwrap_or_default(), held(s, host))
+        }
+        Action::Unapprove { fingerprint, .. } => {
+            let cut = of_sessions(s, |x| x.fingerprint == *fingerprint);
+            format!("Take back the approval of {fingerprint}: {cut}")
+        }
         other => other.id().to_owned(),
     }
+}
+
+/// What a host's key gives to who has it.
+fn held(s: &Snapshot, host: &HostName) -> String {
+    let ports: Vec<String> =
+        s.tunnels.iter().filter(|t| t.lease.host == *host).map(|t| t.lease.port.to_string()).collect();
+    if ports.is_empty() {
+        return "who has it may ask for the host's ports".to_owned();
+    }
+    format!("who has it gets the host's ports ({}) and what visitors send there", ports.join(" "))
 }
 
 fn of_sessions(s: &Snapshot, which: impl Fn(&SessionView) -> bool) -> String {

@@ -65,6 +65,11 @@ fn note(k: &KeyView) -> Cell {
     if let Some(why) = &k.refused {
         return Cell::new(why).tone(Tone::Bad);
     }
+    if let Some(a) = &k.approved {
+        let reason = a.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        let by = format!("approved by {} on {}{reason}", a.by, a.since.format("%Y-%m-%d"));
+        return Cell::new(by).tone(Tone::Warn);
+    }
     let from = k.from.as_ref().map(|nets| format!("from {nets} only"));
     let comment = Some(k.comment.clone()).filter(|c| !c.is_empty());
     Cell::new([from, comment].into_iter().flatten().collect::<Vec<_>>().join(", "))

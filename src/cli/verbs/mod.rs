@@ -7,6 +7,7 @@ mod grants;
 mod howto;
 mod judge;
 mod keys;
+mod pending;
 mod ports;
 mod show;
 mod triage;
@@ -108,6 +109,7 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
             enroll::enroll(client, out, wanted).await
         }
         Verb::Keys { name, unused } => keys::keys(client, out, name.as_deref(), *unused).await,
+        Verb::Pending => pending::pending(client, out).await,
         Verb::Check { .. } => judge::check(client, out).await,
         Verb::Reconnect { .. }
         | Verb::Revoke { .. }
@@ -122,6 +124,9 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         | Verb::Disconnect { .. }
         | Verb::Mute { .. }
         | Verb::Unmute { .. }
+        | Verb::Approve { .. }
+        | Verb::Unapprove { .. }
+        | Verb::Dismiss { .. }
         | Verb::Reload { .. } => act::act(client, out, verb).await,
     }
 }

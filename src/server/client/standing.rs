@@ -41,6 +41,7 @@ impl Client {
             }
             Err(no) => {
                 let (rule, context) = *no;
+                self.ident.judged();
                 self.auth_failed("publickey", user, &rule, context);
                 Auth::reject()
             }

@@ -263,7 +263,7 @@ impl World {
                 self.apply(&Change::DropRevocation(BlockTarget::Host(name(host))));
                 self.apply(&Change::DropRevocation(BlockTarget::Port(port(p))));
             }
-            Op::Reload { all } => self.registry.swap_config(&self.configs[usize::from(all)]),
+            Op::Reload { all } => drop(self.registry.swap_config(&self.configs[usize::from(all)])),
             Op::Look => {}
         }
     }

@@ -98,7 +98,9 @@ impl Registry {
         if let Some(k) = known.as_ref().filter(|k| k.ledger == ledger && Arc::ptr_eq(&k.config, &config)) {
             return Arc::clone(&k.conflicts);
         }
-        let conflicts: Arc<[Conflict]> = state.ledger.conflicts(&config).into();
+        let mut conflicts = state.ledger.conflicts(&config);
+        conflicts.extend(state.approvals.conflicts(&config));
+        let conflicts: Arc<[Conflict]> = conflicts.into();
         *known = Some(Known { config, ledger, conflicts: Arc::clone(&conflicts) });
         conflicts
     }

@@ -26,6 +26,8 @@ pub(crate) enum Never {
     Cut,
     Closed,
     Reloaded,
+    Unapproved,
+    Dismissed,
 }
 
 impl Never {
@@ -38,6 +40,8 @@ impl Never {
             Self::Cut => tr!(lang, undo.cut),
             Self::Closed => tr!(lang, undo.closed),
             Self::Reloaded => tr!(lang, undo.reloaded),
+            Self::Unapproved => tr!(lang, undo.unapproved),
+            Self::Dismissed => tr!(lang, undo.dismissed),
         }
     }
 }
@@ -147,6 +151,11 @@ fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
         Action::CutVisitor { .. } => Undo::Never(Never::Cut),
         Action::Disconnect { .. } => Undo::Never(Never::Closed),
         Action::Reload => Undo::Never(Never::Reloaded),
+        Action::Approve { fingerprint, .. } => {
+            Undo::By(Action::Unapprove { fingerprint: fingerprint.clone(), reason: None })
+        }
+        Action::Unapprove { .. } => Undo::Never(Never::Unapproved),
+        Action::Dismiss { .. } => Undo::Never(Never::Dismissed),
         Action::Reserve { port, .. } => Undo::By(Action::Release { port: *port, reason: None }),
         Action::Grant { .. } => match &o.grant {
             Some(g) => Undo::By(Action::Ungrant { grant: g.id, reason: None }),
@@ -170,6 +179,7 @@ fn takes_back(done: &Action, undo: &Undo) -> bool {
     match (done, undo) {
         (Action::Ungrant { grant: a, .. }, Action::Ungrant { grant: b, .. }) => return a == b,
         (Action::Grant { what: a, .. }, Action::Grant { what: b, .. }) => return a == b,
+        (Action::Unapprove { fingerprint: a, .. }, Action::Unapprove { fingerprint: b, .. }) => return a == b,
         _ => {}
     }
     let key = |a: &Action| -> (Option<BlockTarget>, Option<Port>, Option<Port>) {

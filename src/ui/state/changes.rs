@@ -21,7 +21,7 @@ const IN_TURN: usize = 3;
 /// Events asked for at most. Of more, the newest.
 const LIMIT: usize = 5_000;
 /// All events but visitors' comings and goings: on a busy bastion there would be nothing else.
-const EVENTS: &str = "daemon,audit,config,incident,auth,connection,refusals,session,request,forward,visitor.refused,\
+const EVENTS: &str = "daemon,audit,config,incident,auth,key,connection,refusals,session,request,forward,visitor.refused,\
                       visitor.slows,health,lease,port,trust,operator";
 
 /// What it is limited to, and how that is called.

@@ -74,6 +74,10 @@ pub(crate) enum Subject {
     Mute {
         incident: String,
     },
+    Approve {
+        fingerprint: String,
+        host: HostName,
+    },
     Reserve {
         port: Port,
     },
@@ -208,6 +212,17 @@ impl Ask {
                 let reason = reason.ok_or_else(|| tr!(l, ask.why_mute))?;
                 Action::Mute { incident: incident.clone(), for_s: time.as_secs(), reason }
             }
+            Subject::Approve { fingerprint, host } => {
+                if self.field(TYPED).as_deref() != Some(host.as_str()) {
+                    return Err(tr!(l, ask.type_name, name = host));
+                }
+                let until = self.field(UNTIL).map(|text| {
+                    let at = self.window.and_then(|w| crate::audit::moment_ahead(&text, w.now, w.clock));
+                    at.ok_or_else(|| tr!(l, ask.no_time_to_come, text))
+                });
+                let (fingerprint, host) = (fingerprint.clone(), host.clone());
+                Action::Approve { fingerprint, host, until: until.transpose()?, reason }
+            }
             Subject::Plain { action } => action.clone(),
             Subject::Bulk { .. } => return Err(tr!(l, ask.several).to_owned()),
         })
@@ -295,6 +310,10 @@ pub(crate) enum Dialog {
     Log {
         scroll: usize,
     },
+    /// Keys that wait to be approved, and those that were.
+    Pending {
+        scroll: usize,
+    },
     /// The themes; the one in force before, for Esc.
     Themes {
         before: String,
@@ -310,9 +329,11 @@ impl Dialog {
     /// How far a window that is only read is scrolled.
     pub(crate) fn scroll(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Help { scroll } | Self::Messages { scroll } | Self::Settings { scroll } | Self::Log { scroll } => {
-                Some(scroll)
-            }
+            Self::Help { scroll }
+            | Self::Messages { scroll }
+            | Self::Settings { scroll }
+            | Self::Log { scroll }
+            | Self::Pending { scroll } => Some(scroll),
             Self::Ask(_) | Self::Themes { .. } | Self::Offer { .. } => None,
         }
     }

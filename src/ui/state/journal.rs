@@ -242,7 +242,7 @@ pub(crate) fn term_of<'a>(text: &'a str, field: &str) -> Option<&'a str> {
 
 /// Kinds of events that a key goes through.
 pub(crate) const KINDS: [&str; 6] =
-    ["auth,connection", "session,forward", "visitor", "operator,lease,config", "health", "daemon,audit"];
+    ["auth,connection,key", "session,forward", "visitor", "operator,lease,config", "health", "daemon,audit"];
 
 impl Fields for EventRow<'_> {
     fn field(&self, name: &str) -> Option<String> {

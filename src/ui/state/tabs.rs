@@ -15,7 +15,7 @@ const PAGE: usize = 200;
 /// Days looked back at first, and then, when somebody goes on: a whole journal is not read for a glance.
 const REACH_DAYS: [Option<i64>; 3] = [Some(1), Some(30), None];
 /// Events that say who came and who was turned away.
-const SIGN_INS: &str = "auth,connection,session,forward.refused,request.refused";
+const SIGN_INS: &str = "auth,key,connection,session,forward.refused,request.refused";
 
 /// The tabs, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,7 @@
 //! Asking before acting: an action becomes a question that freezes what it is about.
 
 mod grants;
+mod keys;
 mod ports;
 
 use super::{Effect, bulk, mute, say, send_action};
@@ -14,6 +15,7 @@ use crate::ui::state::{Screen, State, Tone};
 use crate::ui::text;
 use crate::ui::words::{action, model, tr};
 pub(super) use grants::{grant, ungrant};
+pub(super) use keys::unapprove;
 use ports::reserve;
 pub(super) use ports::{assign, assign_next, of_lease, of_reservation};
 
@@ -150,7 +152,7 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
                 &incident.ok_or_else(|| tr!(l, ask.select_incident, triage = state.key("triage")))?.id,
             )
         }
-        _ => Err(tr!(l, ask.in_palette, verb = spec.verb, args = spec.args)),
+        _ => keys::question(state, spec),
     }
 }
 
@@ -228,7 +230,7 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
             extra(1)?;
             ungrant(state, spec, first.parse()?)
         }
-        _ => Err(usage()),
+        _ => keys::from_words(state, spec, words),
     }
 }
 

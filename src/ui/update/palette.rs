@@ -21,6 +21,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
         ("quit" | "q" | "q!", []) => out.push(Effect::Quit),
         ("help", []) => help(state),
         ("log", []) => state.dialog = Some(Dialog::Log { scroll: 0 }),
+        ("pending", []) => state.dialog = Some(Dialog::Pending { scroll: 0 }),
         ("undo", []) => undo::undo(state, None),
         ("undo", [seq]) => match seq.parse() {
             Ok(seq) => undo::undo(state, Some(seq)),
@@ -98,6 +99,11 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         ["tz"] => ["local", "utc", "relative"].map(str::to_owned).to_vec(),
         ["disconnect"] => state.live.sessions.keys().map(ToString::to_string).collect(),
         ["cut"] => state.visitors.iter().flat_map(|(_, _, all)| all).map(|v| v.id.to_string()).collect(),
+        ["approve" | "dismiss"] => {
+            state.live.daemon.iter().flat_map(|d| &d.pending).map(|k| k.fingerprint.clone()).collect()
+        }
+        ["approve", _] => state.live.host_names(),
+        ["unapprove"] => state.live.daemon.iter().flat_map(|d| &d.approved).map(|a| a.fingerprint.clone()).collect(),
         ["mute"] => state.live.incidents().iter().map(|i| i.id.clone()).collect(),
         ["unmute"] => state.live.incidents().iter().filter(|i| i.muted.is_some()).map(|i| i.id.clone()).collect(),
         ["grant"] => ["role", "visitors"].map(str::to_owned).to_vec(),
@@ -110,7 +116,11 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
             let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);
             blocks.map(|r| r.target.value()).collect()
         }
-        [verb] if ACTIONS.iter().any(|a| a.verb == *verb && !matches!(a.scope, Scope::Bastion | Scope::Session)) => {
+        [verb]
+            if ACTIONS
+                .iter()
+                .any(|a| a.verb == *verb && !matches!(a.scope, Scope::Bastion | Scope::Session | Scope::Key)) =>
+        {
             state.live.host_names()
         }
         _ => vec![],

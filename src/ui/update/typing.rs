@@ -121,7 +121,11 @@ pub(super) fn dialog(state: &mut State, key: Key, out: &mut Vec<Effect>) {
             undo::undo(state, None);
         }
         Some(
-            window @ (Dialog::Help { .. } | Dialog::Messages { .. } | Dialog::Settings { .. } | Dialog::Log { .. }),
+            window @ (Dialog::Help { .. }
+            | Dialog::Messages { .. }
+            | Dialog::Settings { .. }
+            | Dialog::Log { .. }
+            | Dialog::Pending { .. }),
         ) => {
             let Some(scroll) = window.scroll() else { return };
             match key {

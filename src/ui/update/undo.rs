@@ -88,6 +88,7 @@ fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask
     let lease = |port: Port| state.row(port).ok_or_else(|| tr!(l, undo.no_lease_any_more, port));
     Ok(match by {
         Action::Restore { target } => act::restore(state, spec, target),
+        Action::Unapprove { fingerprint, .. } => act::unapprove(state, spec, fingerprint),
         Action::Revoke { target, reason } => {
             let mut ask = act::revoke(state, spec, vec![target.clone()]);
             fill(&mut ask, REASON, reason.as_deref());

@@ -1,7 +1,7 @@
 //! Questions and help, over the screen.
 
 use super::canvas::{Canvas, Span};
-use super::{help, log, settings};
+use super::{help, log, pending, settings};
 use crate::ui::state::Tone;
 use crate::ui::state::dialog::{Ask, Dialog};
 use crate::ui::text;
@@ -37,6 +37,11 @@ pub(super) fn draw(c: &mut Canvas<'_>, area: Rect) {
             let width = area.width.saturating_sub(4).min(100);
             let lines = log::lines(c, usize::from(width.saturating_sub(4)));
             scrolled(c, area, width, &lines, *scroll, &tr!(l, window.log, undo = c.key("undo")));
+        }
+        Some(Dialog::Pending { scroll }) => {
+            let width = area.width.saturating_sub(4).min(100);
+            let lines = pending::lines(c, usize::from(width.saturating_sub(4)));
+            scrolled(c, area, width, &lines, *scroll, tr!(l, window.pending));
         }
         Some(Dialog::Themes { before }) => themes(c, area, before),
         Some(Dialog::Offer { rows, text }) => {

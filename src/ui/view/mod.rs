@@ -10,6 +10,7 @@ mod health;
 mod help;
 mod log;
 mod palette;
+mod pending;
 mod ports;
 mod sessions;
 mod settings;

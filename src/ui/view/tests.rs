@@ -417,6 +417,20 @@ fn revoke_asks_for_the_name_and_shows_what_it_cuts() {
 }
 
 #[test]
+fn approve_asks_for_the_hosts_name_and_shows_the_whole_fingerprint() {
+    let mut s = deciding((80, 24));
+    keys(&mut s, ":approve SHA\tpay-db\r");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
+fn pending_80x24_has_all_that_is_needed_to_decide() {
+    let mut s = deciding((80, 24));
+    keys(&mut s, ":pending\r");
+    assert_snapshot!(show(&s));
+}
+
+#[test]
 fn reconnect_asks_yes_or_no() {
     let mut s = writable((80, 24));
     keys(&mut s, "c");

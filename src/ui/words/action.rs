@@ -19,6 +19,9 @@ pub(crate) fn help(lang: Lang, spec: &ActionSpec) -> &'static str {
         "disconnect" => tr!(lang, action.help_disconnect),
         "mute" => tr!(lang, action.help_mute),
         "unmute" => tr!(lang, action.help_unmute),
+        "approve" => tr!(lang, action.help_approve),
+        "unapprove" => tr!(lang, action.help_unapprove),
+        "dismiss" => tr!(lang, action.help_dismiss),
         "reload" => tr!(lang, action.help_reload),
         _ => spec.help,
     }
@@ -40,6 +43,9 @@ pub(crate) fn name(lang: Lang, spec: &ActionSpec) -> &'static str {
         "disconnect" => tr!(lang, action.disconnect),
         "mute" => tr!(lang, action.mute),
         "unmute" => tr!(lang, action.unmute),
+        "approve" => tr!(lang, action.approve),
+        "unapprove" => tr!(lang, action.unapprove),
+        "dismiss" => tr!(lang, action.dismiss),
         "reload" => tr!(lang, action.reload),
         _ => spec.verb,
     }

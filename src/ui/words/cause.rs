@@ -15,6 +15,7 @@ fn cause(lang: Lang, cause: &str) -> Option<&'static str> {
     Some(match cause {
         "journal-failed" => tr!(lang, cause.journal_failed),
         "bastion-overloaded" => tr!(lang, cause.bastion_overloaded),
+        "refused-key-pending" => tr!(lang, cause.refused_key_pending),
         "refused-unknown-key" => tr!(lang, cause.refused_unknown_key),
         "refused-revoked" => tr!(lang, cause.refused_revoked),
         "refused-key-expired" => tr!(lang, cause.refused_key_expired),
@@ -73,6 +74,9 @@ const STEPS: &[Step] = &[
     |l, _, _| tr!(l, step.limits).into(),
     |l, _, _| tr!(l, step.busiest).into(),
     |l, _, _| tr!(l, step.sign_ins).into(),
+    |l, _, _| tr!(l, step.compare_key).into(),
+    |l, _, _| tr!(l, step.approve_key).into(),
+    |l, _, _| tr!(l, step.dismiss_key).into(),
     |l, host, _| tr!(l, step.add_key, host).into(),
     |l, _, _| tr!(l, step.tunnel).into(),
     |l, _, _| tr!(l, step.tunnel_blocked).into(),

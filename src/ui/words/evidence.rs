@@ -85,6 +85,7 @@ fn sentence(l: Lang, cause: &str, e: &Evidence) -> Option<String> {
 fn many(l: Lang, cause: &str, (hosts, ports): (usize, usize), names: &str) -> Option<String> {
     let (hosts, ports) = (tr!(l, evidence.hosts, n = hosts), tr!(l, evidence.ports, n = ports));
     Some(match cause {
+        "refused-key-pending" => tr!(l, evidence.many_refused_key_pending, hosts, names),
         "refused-unknown-key" => tr!(l, evidence.many_refused_unknown_key, hosts, names),
         "refused-revoked" => tr!(l, evidence.many_refused_revoked, hosts, names),
         "refused-key-expired" => tr!(l, evidence.many_refused_key_expired, hosts, names),

@@ -43,6 +43,7 @@ const RULES: &[Rule] = &[
     rule!(other_program: port ip),
     rule!(closing: port host),
     rule!(unknown_key:),
+    rule!(approval_over: key host at),
     rule!(other_team: port team host own again),
     rule!(left_outside: port team again),
     rule!(lease_over: port by at),
@@ -110,6 +111,7 @@ mod tests {
     #[test]
     fn every_sentence_is_one_that_the_daemon_says() {
         let sources = [
+            include_str!("../../config/approved.rs"),
             include_str!("../../tunnels/ledger.rs"),
             include_str!("../../tunnels/ledger/rule.rs"),
             include_str!("../../tunnels/dock.rs"),

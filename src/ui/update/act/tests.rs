@@ -211,3 +211,42 @@ fn an_undo_shows_what_it_cuts_and_is_rehearsed() {
         assert!(s.dialog.is_none());
     }
 }
+
+#[test]
+fn an_approval_is_of_the_incidents_key_and_host_and_its_undo_takes_it_back() {
+    let mut s = deciding((80, 24));
+    let key = pending("iot-77", true).fingerprint;
+    s.who.as_mut().unwrap().role = Role::Operator;
+    keys(&mut s, &format!(":approve {key} iot-77\r"));
+    assert!(s.dialog.is_none() && message(&s).contains("needs the role admin"), "{}", message(&s));
+    s.who.as_mut().unwrap().role = Role::Admin;
+    // Nothing is selected that has a key to decide on.
+    keys(&mut s, ":approve\r");
+    assert!(s.dialog.is_none() && message(&s).contains(":approve KEY HOST"), "{}", message(&s));
+    let seen = crate::model::Evidence::UnknownKey {
+        count: 12,
+        source: "203.0.113.9".parse().unwrap(),
+        was: None,
+        user: "iot-77".into(),
+        key: key.clone(),
+    };
+    let mut d = delta();
+    let mut i = incidents().remove(0);
+    (i.cause, i.seen, i.hosts) = ("refused-key-pending".into(), Some(seen), 1);
+    i.blast.hosts = vec!["iot-77".parse().unwrap()];
+    d.incidents = Some(vec![i]);
+    push(&mut s, d);
+    keys(&mut s, "1:approve\r");
+    assert!(keys(&mut s, "pay-db\r").is_empty(), "another host's name");
+    let e = keys(&mut s, "\x15iot-77\t2days\tnew disk\r");
+    let Action::Approve { fingerprint, host, until, reason } = done(&mut s, &e, 301, None) else { panic!("{e:?}") };
+    assert_eq!((&fingerprint, host.as_str(), reason.as_deref()), (&key, "iot-77", Some("new disk")));
+    assert_eq!(until, Some(t0() + TimeDelta::days(2)));
+    keys(&mut s, "U");
+    let e = keys(&mut s, "y");
+    assert_eq!(done(&mut s, &e, 302, None), Action::Unapprove { fingerprint: key.clone(), reason: None });
+    let e = keys(&mut s, ":dismiss SHA\t\ry");
+    assert_eq!(done(&mut s, &e, 303, None), Action::Dismiss { fingerprint: key });
+    keys(&mut s, "U");
+    assert!(message(&s).contains("cannot be undone"), "{}", message(&s));
+}

@@ -101,7 +101,7 @@ fn days_and_kinds_are_a_key_each() {
     let (_, query) = asked(&keys(&mut s, "[e"));
     assert_eq!(query.since, day("2026-03-02T00:00:00Z"));
     let query = s.journal.hunt.as_ref().unwrap().filter.text.clone();
-    assert_eq!(query, "since=2026-03-02 until=2026-03-03 event=auth,connection");
+    assert_eq!(query, "since=2026-03-02 until=2026-03-03 event=auth,connection,key");
     keys(&mut s, "]]]");
     assert!(s.filter().unwrap().text.contains("since=2026-03-04"), "not beyond today");
     keys(&mut s, "eeeeee");
@@ -109,7 +109,7 @@ fn days_and_kinds_are_a_key_each() {
     let [Effect::Copy(command)] = &keys(&mut s, "eY")[1..] else { panic!() };
     assert_eq!(
         command,
-        "portreeve audit --since 2026-03-04T00:00:00Z --until 2026-03-05T00:00:00Z --event 'auth,connection'"
+        "portreeve audit --since 2026-03-04T00:00:00Z --until 2026-03-05T00:00:00Z --event 'auth,connection,key'"
     );
 }
 

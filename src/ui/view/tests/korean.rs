@@ -144,6 +144,15 @@ fn revoke_asks_80x24() {
 }
 
 #[test]
+fn approve_asks_80x24() {
+    let mut s = korean(deciding((80, 24)));
+    keys(&mut s, ":approve SHA\tpay-db\r");
+    assert_snapshot!(show(&s));
+    keys(&mut s, "\x1b:pending\r");
+    assert_snapshot!("pending_80x24", show(&s));
+}
+
+#[test]
 fn settings_and_palette_80x24() {
     let mut s = korean(console((80, 24)));
     keys(&mut s, ":set\r");

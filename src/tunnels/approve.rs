@@ -1,0 +1,259 @@
+//! Approved keys: a pending key that an admin gives to a host. It is kept in the ledger and laid over the configuration,
+//! so that it signs its host in like a key of the file, until it is taken back or the file says something of it.
+
+use super::credential::Credential;
+use super::ledger::Conflict;
+use super::lifecycle::{ActError, By, Done, count};
+use super::live::Session;
+use super::pending::not_pending;
+use super::registry::{Registry, State};
+use crate::audit::{Actor, Context, Event, What};
+use crate::config::{Config, Principal};
+use crate::model::{Approval, HostName, Obituary, ObituaryCause, Time, now};
+use crate::store::Change;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The most there may be: the configuration is to catch up.
+const MOST: usize = 128;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Approvals(BTreeMap<String, Approval>);
+
+impl Approvals {
+    pub(super) fn new(saved: &[Approval]) -> Self {
+        Self(saved.iter().map(|a| (a.fingerprint.clone(), a.clone())).collect())
+    }
+
+    /// The configuration with those approvals in force that it leaves in force.
+    pub(super) fn over(&self, config: &Arc<Config>) -> Arc<Config> {
+        if self.0.is_empty() && config.approved.is_empty() {
+            return Arc::clone(config);
+        }
+        Arc::new(config.with_approved(self.0.values()))
+    }
+
+    /// Where the configuration gives an approved key to somebody else.
+    pub(super) fn conflicts(&self, config: &Config) -> Vec<Conflict> {
+        let clash = |a: &Approval| {
+            let other = config.written(&a.fingerprint).filter(|who| **who != Principal::Host(a.host.clone()))?;
+            let key = &a.fingerprint;
+            let sentence = format!(
+                "key {key}: {} approved it for host {}, and the configuration gives it to {other}. The configuration wins; \
+                 forget the approval with `portreeve unapprove {key}`",
+                a.by, a.host
+            );
+            Some(Conflict { team: config.hosts.get(&a.host).map(|h| h.team.clone()), sentence })
+        };
+        self.0.values().filter_map(clash).collect()
+    }
+}
+
+impl State {
+    /// What would be approved.
+    fn approvable(
+        &self,
+        config: &Config,
+        by: &By,
+        fingerprint: &str,
+        host: &HostName,
+        until: Option<Time>,
+        reason: Option<String>,
+    ) -> Result<Approval, ActError> {
+        let at = now();
+        let key = self.waiting.get(fingerprint).ok_or_else(|| not_pending(fingerprint))?.key.clone();
+        if !config.hosts.contains_key(host) {
+            let why = format!("there is no host {host} in {}: add [hosts.{host}] first", config.path.display());
+            return Err(ActError::NotFound(why));
+        }
+        if until.is_some_and(|t| t <= at) {
+            return Err(ActError::Conflict("the approval would be over already: name a time to come".to_owned()));
+        }
+        if let Some(who) = config.keys.get(fingerprint) {
+            return Err(ActError::Conflict(format!("{fingerprint} is the key of {who} already")));
+        }
+        if self.approvals.0.len() >= MOST {
+            let why = format!("{MOST} keys are approved beside the configuration: write them into it, and reload");
+            return Err(ActError::Conflict(why));
+        }
+        let credential = Credential { fingerprint: fingerprint.to_owned(), ..Credential::default() };
+        if let Some(rule) = credential.blocked(&self.ledger, config, &Principal::Host(host.clone())) {
+            return Err(ActError::Conflict(format!("it would sign nobody in: {rule}")));
+        }
+        let reason = reason.map(|r| crate::model::clean_line(&r)).filter(|r| !r.is_empty());
+        let (fingerprint, host, by) = (fingerprint.to_owned(), host.clone(), by.name());
+        Ok(Approval { fingerprint, key, host, by, since: at, until, reason })
+    }
+}
+
+impl Registry {
+    /// Lets a pending key sign in a host from now on.
+    ///
+    /// # Errors
+    /// [`ActError`] when the key is not pending, the host is not in the configuration, either is blocked, the time is over,
+    /// or it cannot be saved.
+    pub async fn approve(
+        &self,
+        by: By,
+        fingerprint: &str,
+        host: &HostName,
+        until: Option<Time>,
+        reason: Option<String>,
+    ) -> Result<Done, ActError> {
+        self.auditable()?;
+        let (approval, taken, saving) = {
+            let mut state = self.state();
+            let approval = state.approvable(&self.config(), &by, fingerprint, host, until, reason)?;
+            // Two who approve it at once would have memory and disk differ: only one of them finds it.
+            let taken = state.waiting.take(fingerprint).ok_or_else(|| not_pending(fingerprint))?;
+            (approval.clone(), taken, self.store.apply(vec![Change::PutApproval(approval)]))
+        };
+        if let Err(e) = saving.await {
+            self.state().waiting.put_back(taken);
+            return Err(e.into());
+        }
+        {
+            let mut state = self.state();
+            state.approvals.0.insert(approval.fingerprint.clone(), approval.clone());
+            state.troubles.decided(fingerprint);
+            self.lay_approvals(&mut state);
+        }
+        self.touch();
+        let (key, _) = taken;
+        let what = What::KeyApproved { until, from: key.source };
+        let context = Context { user: Some(key.user), ..self.approval_context(&approval) };
+        let (seq, warning) = self.prove(by.success(what, context)).await;
+        let time = until.map(|t| format!(" until {}", t.format("%Y-%m-%d %H:%MZ"))).unwrap_or_default();
+        let summary = format!(
+            "approved {fingerprint} for host {host}{time}; to make it permanent {}, then reload",
+            approval.permanent()
+        );
+        Ok(Done::warned(seq, summary, warning))
+    }
+
+    /// Takes an approval back and ends the sessions that live by it.
+    ///
+    /// # Errors
+    /// [`ActError`] when the key is not approved, or when that could not be saved. `revoke` holds without a disk.
+    pub async fn unapprove(&self, by: By, fingerprint: &str, reason: Option<String>) -> Result<Done, ActError> {
+        self.auditable()?;
+        let change = Change::DropApproval(fingerprint.to_owned());
+        let (seen, saving) = {
+            let state = self.state();
+            let seen = state.approvals.0.get(fingerprint).cloned().ok_or_else(|| {
+                ActError::NotFound(format!(
+                    "{fingerprint} is not approved: `portreeve keys` says which are; keys of the configuration are taken \
+                     out there, or blocked with `portreeve revoke`"
+                ))
+            })?;
+            (seen, self.store.apply(vec![change]))
+        };
+        saving.await?;
+        {
+            let mut state = self.state();
+            state.approvals.0.remove(fingerprint);
+            self.lay_approvals(&mut state);
+        }
+        self.touch();
+        let (sessions, tunnels) = self.end_unapproved(fingerprint, &Obituary::of(ObituaryCause::Revoke)).await;
+        let what = What::KeyUnapproved { sessions, tunnels };
+        let context = Context { reason, ..self.approval_context(&seen) };
+        let (seq, warning) = self.prove(by.success(what, context)).await;
+        let closed = format!("closed {}, {}", count(sessions, "session"), count(tunnels, "tunnel"));
+        let summary = format!("{fingerprint} signs host {} in no more: {closed}", seen.host);
+        Ok(Done::warned(seq, summary, warning))
+    }
+
+    /// The approvals there are, in force or not, by key.
+    #[must_use]
+    pub fn approvals(&self) -> Vec<Approval> {
+        self.state().approvals.0.values().cloned().collect()
+    }
+
+    /// The approval of this key.
+    #[must_use]
+    pub fn approval(&self, fingerprint: &str) -> Option<Approval> {
+        self.state().approvals.0.get(fingerprint).cloned()
+    }
+
+    /// Ends the approvals whose time is over, whose host has left the configuration, or whose key has come into it for the
+    /// same host.
+    pub async fn approvals_over(&self, at: Time) {
+        let over: Vec<(Approval, String)> = {
+            let mut state = self.state();
+            let config = self.config();
+            let over: Vec<_> =
+                state.approvals.0.values().filter_map(|a| Some((a.clone(), ended(a, &config, at)?))).collect();
+            if over.is_empty() {
+                return;
+            }
+            for (a, _) in &over {
+                state.approvals.0.remove(&a.fingerprint);
+            }
+            self.lay_approvals(&mut state);
+            over
+        };
+        self.touch();
+        for (a, why) in over {
+            let (sessions, tunnels) =
+                self.end_unapproved(&a.fingerprint, &Obituary::of(ObituaryCause::ConfigChange)).await;
+            let saving = {
+                let state = self.state();
+                // Somebody may have approved it anew.
+                let new = state.approvals.0.get(&a.fingerprint).cloned();
+                let change = new.map_or_else(|| Change::DropApproval(a.fingerprint.clone()), Change::PutApproval);
+                self.store.apply(vec![change])
+            };
+            if let Err(error) = saving.await {
+                // It lets nobody in any more; the next start forgets it again.
+                tracing::warn!(%error, key = a.fingerprint, "an approval that is over could not be forgotten");
+            }
+            let context = Context { reason: Some(why), ..self.approval_context(&a) };
+            let what = What::KeyUnapproved { sessions, tunnels };
+            self.journal.record(Event::success(Actor::Daemon, what, context));
+        }
+    }
+
+    /// Puts the configuration in force anew, with the approvals as they are now.
+    fn lay_approvals(&self, state: &mut State) {
+        let config = state.approvals.over(&self.config());
+        self.put_config(state, config);
+    }
+
+    /// Ends the sessions that a key has signed in and would not now. How many they were, and their tunnels.
+    async fn end_unapproved(&self, fingerprint: &str, obituary: &Obituary) -> (usize, usize) {
+        let config = self.config();
+        let stays = |s: &Session| {
+            let holder = s.credential.holder(&config, &s.user, s.source.ip(), now()).ok();
+            holder.is_some() && holder == s.holder()
+        };
+        let of_key = |s: &Arc<Session>| s.credential.certified.is_none() && s.credential.fingerprint == fingerprint;
+        let sessions: Vec<Arc<Session>> = self.sessions().into_iter().filter(|s| of_key(s) && !stays(s)).collect();
+        let tunnels = sessions.iter().map(|s| self.tunnels_of(s.id).len()).sum();
+        self.cut(&sessions, obituary).await;
+        (sessions.len(), tunnels)
+    }
+
+    fn approval_context(&self, a: &Approval) -> Context {
+        Context {
+            fingerprint: Some(a.fingerprint.clone()),
+            host: Some(a.host.clone()),
+            team: self.config().hosts.get(&a.host).map(|h| h.team.clone()),
+            reason: a.reason.clone(),
+            ..Context::default()
+        }
+    }
+}
+
+/// Why an approval is over, if it is.
+fn ended(a: &Approval, config: &Config, at: Time) -> Option<String> {
+    if a.until.is_some_and(|until| until <= at) {
+        return Some(format!("the time set by {} is over", a.by));
+    }
+    if !config.hosts.contains_key(&a.host) {
+        return Some(format!("host {} is not in the configuration any more", a.host));
+    }
+    let same = config.written(&a.fingerprint) == Some(&Principal::Host(a.host.clone()));
+    same.then(|| "the configuration has the key now".to_owned())
+}
