@@ -91,10 +91,10 @@ impl Client {
         {
             return false;
         }
-        self.shared.registry.may_be_pending(&credential(key), self.peer, self.from_known_network())
+        self.shared.registry.may_be_pending(&credential(key), self.peer, self.network_is_known())
     }
 
-    fn from_known_network(&self) -> bool {
+    fn network_is_known(&self) -> bool {
         self.shared.gate.knows(&self.shared.registry.config(), self.peer.ip())
     }
 
@@ -117,7 +117,7 @@ impl Client {
             first: at,
             last: at,
             count: 1,
-            known: self.from_known_network(),
+            known: self.network_is_known(),
         };
         self.shared.registry.note_pending(&credential, pending, self.id);
     }

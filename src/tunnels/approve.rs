@@ -27,9 +27,9 @@ impl Approvals {
     }
 
     /// The configuration with those approvals in force that it leaves in force.
-    pub(super) fn over(&self, config: &Arc<Config>) -> Arc<Config> {
+    pub(super) fn over(&self, config: Arc<Config>) -> Arc<Config> {
         if self.0.is_empty() && config.approved.is_empty() {
-            return Arc::clone(config);
+            return config;
         }
         Arc::new(config.with_approved(self.0.values()))
     }
@@ -152,6 +152,10 @@ impl Registry {
         saving.await?;
         {
             let mut state = self.state();
+            // Another may have taken it back meanwhile, and somebody approved it anew.
+            if state.approvals.0.get(fingerprint) != Some(&seen) {
+                return Err(ActError::Conflict(format!("the approval of {fingerprint} has changed meanwhile")));
+            }
             state.approvals.0.remove(fingerprint);
             self.lay_approvals(&mut state);
         }
@@ -217,7 +221,7 @@ impl Registry {
 
     /// Puts the configuration in force anew, with the approvals as they are now.
     fn lay_approvals(&self, state: &mut State) {
-        let config = state.approvals.over(&self.config());
+        let config = state.approvals.over(self.config());
         self.put_config(state, config);
     }
 

@@ -7,7 +7,9 @@ use super::turns::{every_order, point};
 use super::*;
 use crate::audit::{Actor, Journal};
 use crate::config::{Config, Principal};
-use crate::model::{BlockTarget, HostName, Obituary, ObituaryCause, Port, SessionId, SessionKind, now};
+use crate::model::{
+    Approval, BlockTarget, HostName, Obituary, ObituaryCause, PendingKey, Port, SessionId, SessionKind, now,
+};
 use crate::store::{Change, Saved, Store, StoreError, StoreHandle};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -17,15 +19,25 @@ use std::task::Poll;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-/// As in the file, and after a reload that takes port 20102 from the team and its only key from host cam.
+fn public_key(n: u8) -> ssh_key::PublicKey {
+    let pair = ssh_key::private::Ed25519Keypair::from_seed(&[n; 32]);
+    let key = ssh_key::PrivateKey::new(ssh_key::private::KeypairData::Ed25519(pair), "").unwrap();
+    key.public_key().clone()
+}
+
+/// The key that nobody has at first.
+fn unknown() -> String {
+    public_key(5).fingerprint(ssh_key::HashAlg::Sha256).to_string()
+}
+
+/// As in the file, and after a reload that takes port 20102 from the team and its only key from host cam, and gives the
+/// unknown key to host db.
 fn config(other: bool) -> Config {
-    let key = |n: u8| {
-        let pair = ssh_key::private::Ed25519Keypair::from_seed(&[n; 32]);
-        let key = ssh_key::PrivateKey::new(ssh_key::private::KeypairData::Ed25519(pair), "").unwrap();
-        key.public_key().to_openssh().unwrap()
-    };
+    let key = |n: u8| public_key(n).to_openssh().unwrap();
+    let more = if other { format!(", \"{}\"", key(5)) } else { String::new() };
     let text = format!(
-        "[teams.pay]\nports = \"20100-{}\"\n[hosts.db]\nteam = \"pay\"\nkeys = [\"{}\"]\nports = {{ ssh = 20100 }}\n\
+        "[trust]\npending = true\n[teams.pay]\nports = \"20100-{}\"\n\
+         [hosts.db]\nteam = \"pay\"\nkeys = [\"{}\"{more}]\nports = {{ ssh = 20100 }}\n\
          [hosts.web]\nteam = \"pay\"\nkeys = [\"{}\"]\n[hosts.cam]\nteam = \"pay\"\nkeys = [\"{}\"]\n",
         if other { 20101 } else { 20102 },
         key(1),
@@ -47,6 +59,7 @@ struct Disk(Arc<Mutex<OnDisk>>);
 #[derive(Default)]
 struct OnDisk {
     ledger: Ledger,
+    approvals: BTreeMap<String, Approval>,
     /// Writes until one fails.
     fails_at: Option<usize>,
 }
@@ -65,7 +78,14 @@ impl Store for Disk {
             Some(n) => *n -= 1,
             None => {}
         }
-        changes.iter().for_each(|c| disk.ledger.apply(c));
+        for c in changes {
+            disk.ledger.apply(c);
+            match c {
+                Change::PutApproval(a) => drop(disk.approvals.insert(a.fingerprint.clone(), a.clone())),
+                Change::DropApproval(key) => drop(disk.approvals.remove(key)),
+                _ => {}
+            }
+        }
         Ok(())
     }
 }
@@ -100,6 +120,11 @@ enum Act {
     RestoreHost(&'static str),
     RevokePort(u16),
     RestorePort(u16),
+    /// A client proves the unknown key.
+    Proves,
+    Approve(&'static str),
+    Unapprove,
+    Dismiss,
     Reload,
 }
 
@@ -123,6 +148,10 @@ const ACTS: [Act; 18] = [
     Act::RestorePort(20101),
     Act::Reload,
 ];
+
+/// Those that are about a key that nobody has.
+const KEY_ACTS: [Act; 6] =
+    [Act::Proves, Act::Approve("db"), Act::Approve("web"), Act::Unapprove, Act::Dismiss, Act::Reload];
 
 struct World {
     registry: Arc<Registry>,
@@ -249,6 +278,25 @@ impl World {
             Act::RestoreHost(name) => drop(r.restore(alice(), BlockTarget::Host(host(name))).await),
             Act::RevokePort(p) => drop(r.revoke(alice(), BlockTarget::Port(port(p)), None).await),
             Act::RestorePort(p) => drop(r.restore(alice(), BlockTarget::Port(port(p))).await),
+            Act::Proves => {
+                let credential = Credential { fingerprint: unknown(), ..Credential::default() };
+                let at = now();
+                let key = PendingKey {
+                    fingerprint: unknown(),
+                    key: public_key(5).to_openssh().unwrap(),
+                    user: "db".into(),
+                    source: ([192, 0, 2, 7], 40_000).into(),
+                    client: "OpenSSH_9.2".into(),
+                    first: at,
+                    last: at,
+                    count: 1,
+                    known: true,
+                };
+                r.note_pending(&credential, key, SessionId::new());
+            }
+            Act::Approve(name) => drop(r.approve(alice(), &unknown(), &host(name), None, None).await),
+            Act::Unapprove => drop(r.unapprove(alice(), &unknown(), None).await),
+            Act::Dismiss => drop(r.dismiss(alice(), &unknown()).await),
             Act::Reload => drop(r.apply_config(Arc::clone(&CONFIGS[1])).await),
         }
     }
@@ -276,12 +324,25 @@ impl World {
         assert!(state.pending.is_empty(), "ports are held for nobody: {:?}", state.pending);
         let (mine, saved) = (entries(&state.ledger), entries(&self.disk.0.lock().unwrap().ledger));
         drop(state);
+        let approved: BTreeMap<_, _> =
+            self.registry.approvals().into_iter().map(|a| (a.fingerprint.clone(), a)).collect();
+        if alike {
+            assert_eq!(approved, self.disk.0.lock().unwrap().approvals, "the disk has other approvals than memory");
+        }
+        for (key, a) in &approved {
+            let whose = config.keys.get(key).unwrap_or_else(|| panic!("{key} is approved, and nobody's"));
+            let of_file = config.written(key).is_some_and(|who| *who != Principal::Host(a.host.clone()));
+            assert!(*whose == Principal::Host(a.host.clone()) || of_file, "{key} is {whose}'s");
+        }
+        assert!(config.approved.keys().all(|k| approved.contains_key(k)), "a key is in force that nobody approved");
+        assert!(self.registry.pending().iter().all(|k| !config.keys.contains_key(&k.fingerprint)));
         // A block that could not be saved holds all the same, and is said to be unsaved.
         if alike && self.registry.unsaved_blocks() == 0 {
             assert_eq!(mine, saved, "the disk has another ledger than memory");
         }
         // And nothing is left behind: all leave, all is lifted and released, and any port can be had by anybody.
         RUNTIME.block_on(async {
+            self.happens(Act::Unapprove).await;
             for name in ["db", "web", "cam"] {
                 self.happens(Act::Leaves(name)).await;
                 self.happens(Act::RestoreHost(name)).await;
@@ -332,8 +393,10 @@ fn meet(before: &[Act], acts: &[Act], fails_at: Option<usize>, waits: usize) -> 
             };
             take_turns(acts.iter().map(thread).collect());
             // A lease of no use, which could not be taken back, is told in the log; the next start has it again. One whose
-            // time is over, which could not be forgotten, is over again then.
-            let in_vain = acts.iter().any(|a| matches!(a, Act::AsksInVain(..) | Act::Over));
+            // time is over, which could not be forgotten, is over again then. So is an approval that a reload has ended.
+            let approves = before.iter().chain(acts).any(|a| matches!(a, Act::Approve(_)));
+            let told_only = |a: &Act| matches!(a, Act::AsksInVain(..) | Act::Over) || approves && matches!(a, Act::Reload);
+            let in_vain = acts.iter().any(told_only);
             let failed = fails_at.is_some() && disk.0.lock().unwrap().fails_at.take().is_none();
             let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.judge(!failed || !in_vain)));
             assert!(told.is_ok(), "after {before:?}: {acts:?}, of the writes fails {fails_at:?}");
@@ -343,6 +406,11 @@ fn meet(before: &[Act], acts: &[Act], fails_at: Option<usize>, waits: usize) -> 
 
 fn waits(usual: usize) -> usize {
     std::env::var("PORTREEVE_WAITS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// Each pair of those about a key.
+fn key_pairs() -> impl Iterator<Item = [Act; 2]> {
+    KEY_ACTS.iter().enumerate().flat_map(|(n, a)| KEY_ACTS[n..].iter().map(|b| [*a, *b]))
 }
 
 fn pairs() -> impl Iterator<Item = [Act; 2]> {
@@ -378,4 +446,16 @@ fn the_same_when_a_write_fails() {
         }
     }
     assert!(orders > 500, "{orders}");
+}
+
+#[test]
+fn a_key_is_in_force_for_whom_it_was_approved_last_and_the_disk_has_the_same() {
+    let mut orders = 0;
+    for before in [&[][..], &[Act::Proves], &[Act::Proves, Act::Approve("db")], &[Act::Proves, Act::Approve("web")]] {
+        for acts in key_pairs() {
+            orders += meet(before, &acts, None, waits(2));
+            orders += meet(before, &acts, Some(0), waits(1));
+        }
+    }
+    assert!(orders > 300, "{orders}");
 }

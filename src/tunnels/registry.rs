@@ -158,7 +158,7 @@ impl Registry {
     ) -> Arc<Self> {
         let limits = Self::limits_of(&config, None);
         let approvals = Approvals::new(&saved.approvals);
-        let config = approvals.over(&config);
+        let config = approvals.over(config);
         let mut uses = Uses::new(saved.key_uses.clone());
         uses.keep(&config, now());
         let ran_before = journal.status().seq > Seq::default() || !saved.leases.is_empty();
@@ -232,7 +232,7 @@ impl Registry {
         self.limits.store(Arc::new(limits));
         let config = {
             let mut state = self.state();
-            let config = state.approvals.over(config);
+            let config = state.approvals.over(Arc::clone(config));
             state.troubles.keep(&config);
             self.put_config(&mut state, Arc::clone(&config));
             config

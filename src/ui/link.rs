@@ -41,6 +41,7 @@ pub trait Connector: Send + Sync + 'static {
 
 /// What the link tells the console.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // taken from a queue and gone: never kept in numbers
 pub(crate) enum LinkEvent {
     /// Connected, as this operator. The snapshot follows.
     Up(Identity),

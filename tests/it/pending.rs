@@ -231,7 +231,7 @@ fn a_blocked_key_is_not_pending_and_a_dismissed_one_is_not_noted_again() {
 
     refused(stranger(&b, "noise", "root").start());
     let noise = b.fingerprint("noise");
-    assert_eq!(prints(&b), [noise.clone()]);
+    assert_eq!(prints(&b), std::slice::from_ref(&noise));
     done(&b.cli(&["dismiss", &noise]));
     assert_eq!(b.wait_audit("it", |e| e["event"] == "key.dismissed")["fingerprint"], noise);
     refused(stranger(&b, "noise", "root").start());
@@ -252,7 +252,8 @@ fn a_blocked_key_is_not_pending_and_a_dismissed_one_is_not_noted_again() {
 
 #[test]
 fn only_an_admin_approves_and_only_for_a_host_there_is() {
-    let b = bastion().start();
+    // A host without a key may stand in the file: it is to come.
+    let b = bastion().text("[hosts.fresh]\nteam = \"pay\"\n").start();
     refused(stranger(&b, "new", "pay-01").start());
     refused(stranger(&b, "other", "root").start());
     let (new, other) = (b.fingerprint("new"), b.fingerprint("other"));
@@ -278,6 +279,9 @@ fn only_an_admin_approves_and_only_for_a_host_there_is() {
     assert!(say("oscar", &["dismiss", &other]).status.success());
     assert!(say("oscar", &["unapprove", &new, "--yes"]).status.success(), "what takes access away is an operator's");
     assert!(!b.cli(&["approve", "pay-01", "pay-01", "--yes"]).status.success(), "that is no key");
+    refused(stranger(&b, "first", "fresh").start());
+    assert!(say("alice", &["approve", &b.fingerprint("first"), "fresh", "--yes"]).status.success());
+    stranger(&b, "first", "fresh").start().log.wait("Authenticated to ", SOON);
 }
 
 #[test]

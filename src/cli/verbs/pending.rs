@@ -29,7 +29,7 @@ pub(super) async fn pending(client: &Client, out: &mut Out<'_>) -> Result<Exit, 
             Cell::new(format!("{} ago", age(at, k.first))),
             Cell::new(format!("{} ago", age(at, k.last))),
             Cell::number(k.count),
-            if k.known { Cell::new("") } else { Cell::new("a network never seen before").tone(Tone::Warn) },
+            if k.known { Cell::new("") } else { Cell::new("nobody has signed in from there").tone(Tone::Warn) },
         ]);
     }
     out.table(&table).await?;

@@ -88,6 +88,20 @@ ports = { ssh = 20122, web = { port = 20180, interval = "1m 30s" }, sql = 20132,
 }
 
 #[test]
+fn unknown_keys_are_not_kept_unless_it_is_said_and_then_a_host_may_wait_for_its_key() {
+    let c = good("");
+    let p = &c.trust.pending;
+    assert_eq!((p.on, p.most, p.of_network, p.time), (false, 64, 4, Duration::from_secs(86_400)));
+    let c = good(
+        "[trust]\npending = true\nmax_pending = 9\nmax_pending_network = 2\npending_time = \"1h\"\n\
+         [teams.pay]\nports = \"1\"\n[hosts.fresh]\nteam = \"pay\"\n",
+    );
+    let p = &c.trust.pending;
+    assert_eq!((p.on, p.most, p.of_network, p.time), (true, 9, 2, Duration::from_secs(3_600)));
+    assert!(c.hosts.values().all(|h| h.keys.is_empty()));
+}
+
+#[test]
 fn an_account_of_this_machine_is_an_operator_by_name_or_number() {
     let uid = nix::unistd::geteuid().as_raw();
     let account = super::super::lookup::account_of(uid);
