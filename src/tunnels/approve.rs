@@ -110,7 +110,10 @@ impl Registry {
             (approval.clone(), taken, self.store.apply(vec![Change::PutApproval(approval)]))
         };
         if let Err(e) = saving.await {
-            self.state().waiting.put_back(taken);
+            let mut state = self.state();
+            state.waiting.put_back(taken);
+            // A reload may have given it to somebody meanwhile.
+            state.waiting.keep(&self.config());
             return Err(e.into());
         }
         {
