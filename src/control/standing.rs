@@ -67,6 +67,11 @@ impl Desk {
                 }
                 Ok(())
             }
+            // It would stand when the grant is over.
+            Action::Approve { .. } if who.role < Role::Admin => forbidden(format!(
+                "a role that was granted approves no keys: {} is no admin by the configuration",
+                who.name
+            )),
             Action::Ungrant { grant, .. } => {
                 let is_role = |g: &&GrantView| g.id == *grant && matches!(g.what, Granted::Role { .. });
                 if who.rights().best() < Role::Admin && self.registry.grants().iter().any(|g| is_role(&g)) {

@@ -395,7 +395,8 @@ fn meet(before: &[Act], acts: &[Act], fails_at: Option<usize>, waits: usize) -> 
             // A lease of no use, which could not be taken back, is told in the log; the next start has it again. One whose
             // time is over, which could not be forgotten, is over again then. So is an approval that a reload has ended.
             let approves = before.iter().chain(acts).any(|a| matches!(a, Act::Approve(_)));
-            let told_only = |a: &Act| matches!(a, Act::AsksInVain(..) | Act::Over) || approves && matches!(a, Act::Reload);
+            let told_only =
+                |a: &Act| matches!(a, Act::AsksInVain(..) | Act::Over) || approves && matches!(a, Act::Reload);
             let in_vain = acts.iter().any(told_only);
             let failed = fails_at.is_some() && disk.0.lock().unwrap().fails_at.take().is_none();
             let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.judge(!failed || !in_vain)));

@@ -265,6 +265,12 @@ fn only_an_admin_approves_and_only_for_a_host_there_is() {
         (&no["fingerprint"], &no["host"], &no["actor"]["name"]),
         (&new.clone().into(), &"pay-01".into(), &"oscar".into())
     );
+    // Nor who has that role for a time only.
+    let rest = ["--until", "1h", "--reason", "oncall"];
+    done(&b.cli(&[["grant", "role", "oscar", "admin"].as_slice(), &rest].concat()));
+    let out = say("oscar", &["approve", &new, "pay-01", "--yes"]);
+    assert_eq!(out.status.code(), Some(4), "{}", errors(&out));
+    assert!(errors(&out).contains("approves no keys"), "{}", errors(&out));
     // Who is limited to a team sees what came with a name of its hosts, and may not even dismiss that.
     let seen = String::from_utf8(say("vera", &["pending"]).stdout).unwrap();
     assert!(seen.contains(&new) && !seen.contains(&other), "{seen}");
