@@ -1,6 +1,5 @@
 //! The one door for actions: what can be asked, by whom, and what comes back.
 
-pub mod actions;
 pub mod authz;
 pub mod client;
 pub mod codec;
@@ -19,6 +18,8 @@ pub mod server;
 pub mod sight;
 mod standing;
 pub mod unix;
+
+pub use crate::model::actions;
 
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used, clippy::panic)] // for tests only

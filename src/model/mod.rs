@@ -1,6 +1,7 @@
 //! The vocabulary: ids, ports and ranges, states, times and the pictures of them. No I/O.
 
 mod accept;
+pub mod actions;
 mod behind;
 mod certified;
 mod evidence;

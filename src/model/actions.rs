@@ -1,6 +1,6 @@
 //! Every screen action, declared once: key help, palette, CLI verbs and man page derive from this table.
 
-use crate::model::Role;
+use super::Role;
 
 /// How careful one has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
