@@ -58,6 +58,10 @@ fn snapshot() -> Snapshot {
         grants: vec![],
         pending: vec![],
         approved: vec![],
+        proposals: vec![],
+        rules: vec![],
+        idle_lock_s: None,
+        idle_logout_s: None,
     };
     Snapshot {
         revision: Revision(1),

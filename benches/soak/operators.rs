@@ -65,7 +65,7 @@ pub async fn subscriber(world: &World) {
                         let revision = match &push {
                             Push::Snapshot(s) => s.revision,
                             Push::Delta(d) => d.revision,
-                            Push::Rows(_) => continue,
+                            Push::Rows(_) | Push::Goodbye(_) => continue,
                         };
                         if last.is_some_and(|l| revision < l) {
                             world.tally.error(&format!("a console's revision went from {last:?} to {revision:?}"));

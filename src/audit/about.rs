@@ -52,7 +52,10 @@ impl About {
                 None => c.host.as_ref() == Some(host),
             },
             Self::Team(team) => c.team.as_ref() == Some(team),
-            Self::Actor(name) => matches!(&r.event.actor, Actor::Operator(n) | Actor::Host(n) if n == name),
+            Self::Actor(name) => {
+                matches!(&r.event.actor, Actor::Operator(n) | Actor::Host(n) if n == name)
+                    || c.proposed_by.as_ref() == Some(name)
+            }
             Self::Bastion => r.event.name().split('.').next().is_some_and(|area| BASTION.contains(&area)),
             Self::Net(net) => c.source.is_some_and(|s| net.contains(&s.ip().to_canonical())),
             Self::Stranger(ip) => {

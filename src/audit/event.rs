@@ -1,8 +1,8 @@
 //! What the journal records: typed events, each with the same few context fields.
 
 use crate::model::{
-    BlockTarget, CertMark, GrantId, Granted, HostName, LinkLayer, Obituary, Port, Role, Seq, SessionId, Severity,
-    TeamName, Time, Verdict, VisitorId,
+    BlockTarget, CertMark, GrantId, Granted, HostName, LinkLayer, Obituary, OperatorName, Port, ProposalId, Role, Seq,
+    SessionId, Severity, TeamName, Time, Verdict, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -66,6 +66,9 @@ pub struct Context {
     /// Visitor concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visitor: Option<VisitorId>,
+    /// The operator who proposed it, where another one (the actor) had to confirm it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed_by: Option<String>,
     /// How the operator came: `unix` (the control socket), or `ssh`, with the address and key they came with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
@@ -418,6 +421,47 @@ pub enum What {
         what: String,
         /// How long it lasted, seconds.
         seconds: f64,
+    },
+    /// An operator wants something done for which another one has to say yes. Nothing is done yet.
+    #[serde(rename = "operator.propose")]
+    Propose {
+        /// Its id.
+        proposal: ProposalId,
+        /// What, as its command.
+        what: String,
+        /// Until when it can be confirmed.
+        until: Time,
+        /// What it would do, by which rule.
+        blast: String,
+    },
+    /// Another operator says yes; written before it is done. Who proposed it is in the context.
+    #[serde(rename = "operator.confirm")]
+    Confirm {
+        /// Its id.
+        proposal: ProposalId,
+        /// What, as its command.
+        what: String,
+    },
+    /// What was proposed is not to be done: an operator took it back, or (actor `daemon`) it ended by itself; why is the
+    /// context's reason.
+    #[serde(rename = "operator.withdraw")]
+    Withdraw {
+        /// Its id.
+        proposal: ProposalId,
+        /// What, as its command.
+        what: String,
+    },
+    /// An admin closed all that an operator had open.
+    #[serde(rename = "operator.logout")]
+    Logout {
+        /// Whom.
+        operator: OperatorName,
+        /// SSH sessions closed, with their consoles, commands and forwards.
+        sessions: usize,
+        /// Connections to the control socket closed.
+        connections: usize,
+        /// Visits to tunnels cut.
+        visitors: usize,
     },
     /// An operator's request was refused.
     #[serde(rename = "operator.refused")]

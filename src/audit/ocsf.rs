@@ -83,6 +83,10 @@ pub const OCSF: &[Ocsf] = &[
     to("operator.ungrant", ACCESS, 2, "Revoke Privileges"),
     to("incident.open", INCIDENT, 1, "Create"),
     to("incident.close", INCIDENT, 3, "Close"),
+    to("operator.propose", API, 1, "Create"),
+    to("operator.confirm", API, 3, "Update"),
+    to("operator.withdraw", API, 4, "Delete"),
+    to("operator.logout", AUTH, 2, "Logoff"),
     to("operator.refused", API, 99, "Refused"),
     to("operator.cut", API, 4, "Delete"),
     to("operator.disconnect", API, 4, "Delete"),
@@ -94,9 +98,14 @@ fn severity(r: &Record) -> (u32, &'static str) {
     match (&r.event.what, r.event.outcome) {
         (What::IncidentOpen { severity: Severity::Down, .. }, _) => (4, "High"),
         (What::IncidentOpen { severity: Severity::Warning, .. }, _) => (3, "Medium"),
-        (What::Revoke { .. } | What::Revoked { .. } | What::Grant { .. } | What::AuditRecovered { .. }, _) => {
-            (3, "Medium")
-        }
+        (
+            What::Revoke { .. }
+            | What::Revoked { .. }
+            | What::Grant { .. }
+            | What::Logout { .. }
+            | What::AuditRecovered { .. },
+            _,
+        ) => (3, "Medium"),
         (What::KeyApproved { .. } | What::KeyUnapproved { .. }, _) => (3, "Medium"),
         (What::AuditResumed { .. }, Outcome::Failure) => (5, "Critical"),
         (What::AuditResumed { .. }, _) => (4, "High"),
@@ -168,7 +177,10 @@ pub fn ocsf(r: &Record) -> Option<Value> {
         put(user, "credential_uid", c.fingerprint.clone());
     }
     e.insert("actor".to_owned(), json!({ "user": user }));
-    if row.class == AUTH.0 {
+    if let What::Logout { operator, .. } = &r.event.what {
+        // Of that class the user is who is logged off; the actor is who did it.
+        e.insert("user".to_owned(), json!({ "type": "operator", "type_id": 99, "name": operator.as_str() }));
+    } else if row.class == AUTH.0 {
         e.insert("user".to_owned(), user);
         e.insert("auth_protocol".to_owned(), "SSH".into());
     }
@@ -201,7 +213,8 @@ pub fn ocsf(r: &Record) -> Option<Value> {
     if row.class == API.0 {
         e.insert("api".to_owned(), json!({ "operation": name, "service": { "name": "portreeve" } }));
     }
-    let detail: Vec<&str> = [&c.rule, &c.reason].into_iter().flatten().map(String::as_str).collect();
+    let proposed = c.proposed_by.as_ref().map(|name| format!("proposed by {name}"));
+    let detail: Vec<&str> = [&proposed, &c.rule, &c.reason].into_iter().flatten().map(String::as_str).collect();
     put(&mut e, "status_detail", (!detail.is_empty()).then(|| detail.join("; ")));
     e.insert("raw_data".to_owned(), serde_json::to_string(r).unwrap_or_default().into());
     Some(e.into())

@@ -21,7 +21,7 @@ pub struct AuditQuery {
     pub event: Option<String>,
     /// How it went.
     pub outcome: Option<Outcome>,
-    /// Name of the operator or host on whose account it happened.
+    /// Name of the operator or host on whose account it happened, or of the operator who proposed it.
     pub actor: Option<String>,
     /// Host concerned.
     pub host: Option<HostName>,
@@ -82,10 +82,11 @@ impl AuditQuery {
             && (self.about.is_empty() || self.about.iter().any(|a| a.matches(r)))
             && self.outcome.is_none_or(|o| o == r.event.outcome)
             && self.actor.as_deref().is_none_or(|a| match &r.event.actor {
-                Actor::Operator(n) | Actor::Host(n) => n == a,
-                Actor::Visitor => a == "visitor",
-                Actor::Unknown => a == "unknown",
-                Actor::Daemon => a == "daemon",
+                Actor::Operator(n) | Actor::Host(n) if n == a => true,
+                Actor::Visitor if a == "visitor" => true,
+                Actor::Unknown if a == "unknown" => true,
+                Actor::Daemon if a == "daemon" => true,
+                _ => c.proposed_by.as_deref() == Some(a),
             })
             && self.host.as_ref().is_none_or(|h| c.host.as_ref() == Some(h))
             && self.team.as_ref().is_none_or(|t| c.team.as_ref() == Some(t))

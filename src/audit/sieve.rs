@@ -80,11 +80,15 @@ impl Sieve {
         exact(query.port.map(|p| format!("\"port\":{p},")));
         exact(query.host.as_ref().map(|h| format!("\"host\":\"{h}\"")));
         exact(query.source.and_then(|s| s.needle()));
-        exact(query.actor.as_ref().filter(|a| plain(a)).map(|a| match a.as_str() {
-            // A host may have such a name too.
-            "visitor" | "unknown" | "daemon" => format!("\"{a}\"}}"),
-            a => format!("\"name\":\"{a}\"}}"),
-        }));
+        let actor = query.actor.as_ref().filter(|a| plain(a)).and_then(|a| {
+            let actor = match a.as_str() {
+                // A host may have such a name too.
+                "visitor" | "unknown" | "daemon" => format!("\"{a}\"}}"),
+                a => format!("\"name\":\"{a}\"}}"),
+            };
+            Needle::any(&[actor, format!("\"proposed_by\":\"{a}\"")])
+        });
+        needles.extend(actor.map(|n| (n, false)));
         let traces: Option<Vec<Vec<String>>> = query.about.iter().map(About::traces).collect();
         needles.extend(traces.and_then(|t| Needle::any(&t.concat())).map(|n| (n, false)));
         let events = query.event.as_deref().filter(|e| plain(e)).unwrap_or_default();

@@ -7,7 +7,9 @@ use super::exit::EXIT_CODES;
 use crate::audit::{Clock, moment_ahead};
 use crate::control::actions::action;
 use crate::control::howto::Format;
-use crate::model::{BlockTarget, GrantId, HostName, Port, SessionId, TeamName, Time, VisitorId};
+use crate::model::{
+    BlockTarget, GrantId, HostName, OperatorName, Port, ProposalId, SessionId, TeamName, Time, VisitorId,
+};
 use crate::ui::Lang;
 pub(super) use audit::DEFAULT_LIMIT;
 pub use audit::{AuditArgs, AuditCommand};
@@ -295,6 +297,9 @@ pub enum Verb {
         /// Do not ask. Needed for what cuts connections wherever there is no terminal to ask on
         #[arg(long, short, global = true)]
         yes: bool,
+        /// Do nothing: say whether it would be done now, and by which rule. Exit code 1 when it would not
+        #[arg(long, global = true)]
+        dry_run: bool,
     },
     #[command(about = help("ungrant"), long_about = long_help("ungrant"))]
     /// See the table of actions.
@@ -322,6 +327,41 @@ pub enum Verb {
     Disconnect {
         /// Which, as `portreeve sessions` names it
         session: SessionId,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("logout"), long_about = long_help("logout"))]
+    /// See the table of actions.
+    Logout {
+        /// Whom
+        operator: OperatorName,
+        /// Why, for the audit and for whoever is logged out
+        #[arg(long)]
+        reason: Option<String>,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// What operators have proposed and another one must confirm
+    ///
+    /// An action is proposed rather than done where `[actions.NAME]` of the configuration has `two_person`. With --json: an
+    /// array of {id, what, by, since, until, reason, team, blast, yours, may_confirm}.
+    Proposals,
+    #[command(about = help("confirm"), long_about = long_help("confirm"))]
+    /// See the table of actions.
+    Confirm {
+        /// Which, as `portreeve proposals` names it
+        proposal: ProposalId,
+        /// Confirmation.
+        #[command(flatten)]
+        yes: Yes,
+    },
+    #[command(about = help("withdraw"), long_about = long_help("withdraw"))]
+    /// See the table of actions.
+    Withdraw {
+        /// Which, as `portreeve proposals` names it
+        proposal: ProposalId,
         /// Confirmation.
         #[command(flatten)]
         yes: Yes,
@@ -473,6 +513,9 @@ pub struct Yes {
     /// Do not ask. Needed for what cuts connections wherever there is no terminal to ask on
     #[arg(long, short)]
     pub yes: bool,
+    /// Do nothing: say whether it would be done now, by which rule, and what it would cut. Exit code 1 when it would not
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The action's line of help; the verb's name where the table has none, which a test forbids.
@@ -485,7 +528,8 @@ fn help(id: &'static str) -> String {
 fn long_help(id: &'static str) -> String {
     let role = action(id).map(|a| format!(" Needs the role {}.", a.role)).unwrap_or_default();
     format!(
-        "{}.{role}\n\nWith --json: {{seq, summary, ok, lease, revocation}}, seq being the audit event's number.",
+        "{}.{role}\n\nWith --json: {{seq, summary, ok, lease, revocation, proposal}}, seq being the audit event's number; proposal where \
+         another operator must confirm it first (then ok is false and the exit code 1).",
         help(id)
     )
 }

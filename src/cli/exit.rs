@@ -29,7 +29,7 @@ pub enum Exit {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  done, but not ok: the host is not back (reconnect), there are findings (check), there are incidents (triage), it would be refused (explain), the chain is broken (audit verify), you were asked and said no
+  1  done, but not ok: the host is not back (reconnect), there are findings (check), there are incidents (triage), it would be refused (explain, --dry-run), it waits for another operator (two_person), the chain is broken (audit verify), you were asked and said no
   2  usage: the command line or the request makes no sense
   3  no daemon to talk to: not running, another version, or it went away
   4  forbidden: your role, teams or group do not allow it

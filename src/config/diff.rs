@@ -1,6 +1,6 @@
 //! What a reload changes, so that tunnels it does not touch stay up.
 
-use super::schema::{AuditConfig, Config, Host, HostKey, Operator, Team};
+use super::schema::{AuditConfig, Config, ControlConfig, Host, HostKey, Operator, Team};
 use crate::model::{BindPolicy, HostName, OperatorName, Port, PortRange, Role, TeamName, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,8 @@ pub struct Diff {
     pub operators_changed: Vec<OperatorChange>,
     /// Authorities, principals, revocation lists and networks of keys: a sentence each.
     pub trust: Vec<String>,
+    /// Rules of actions: a sentence each.
+    pub actions: Vec<String>,
     /// Settings that apply at once, to what begins from now on.
     pub settings: Vec<SettingChange>,
     /// Settings that apply at the next start.
@@ -172,6 +174,7 @@ impl Diff {
             operators_removed: cloned(old.operators.keys(), new.operators.keys()),
             operators_changed: in_both(&old.operators, &new.operators, OperatorChange::between),
             trust: super::diff_trust::changes(old, new),
+            actions: super::actions::changes(old, new),
             settings: setting_changes(&settings(old), &settings(new)),
             restart: setting_changes(&restart_settings(old), &restart_settings(new)),
         }
@@ -197,6 +200,7 @@ impl Diff {
         out.extend(self.operators_removed.iter().map(|o| format!("operator {o} removed")));
         self.operators_changed.iter().for_each(|o| o.tell(&mut out));
         out.extend(self.trust.iter().cloned());
+        out.extend(self.actions.iter().cloned());
         out.extend(self.settings.iter().map(|s| format!("{}: {} → {}", s.key, s.from, s.to)));
         out.extend(self.needs_restart());
         out
@@ -216,7 +220,11 @@ impl Config {
     pub fn with_running(mut self, running: &Self) -> Self {
         self.ssh.listen.clone_from(&running.ssh.listen);
         self.ssh.host_keys.clone_from(&running.ssh.host_keys);
-        self.control.clone_from(&running.control);
+        self.control = ControlConfig {
+            socket: running.control.socket.clone(),
+            group: running.control.group.clone(),
+            ..self.control
+        };
         self.audit = AuditConfig { on_failure: self.audit.on_failure, ..running.audit.clone() };
         self.log.clone_from(&running.log);
         self.state_dir.clone_from(&running.state_dir);
@@ -395,7 +403,7 @@ fn settings(c: &Config) -> Settings {
         state_dir: _,
         ssh,
         sources,
-        control: _,
+        control: ControlConfig { idle_lock, idle_logout, confirm_within, socket: _, group: _ },
         audit: AuditConfig { on_failure, dir: _, key: _, checkpoint: _, sync: _, keep: _, ships: _ },
         log: _,
         relay,
@@ -438,6 +446,9 @@ fn settings(c: &Config) -> Settings {
         ("ssh.takeover_probe", time(*takeover_probe)),
         ("ssh.reconnect_wait", time(*reconnect_wait)),
         ("ssh.drain", time(*drain)),
+        ("control.idle_lock", idle_lock.map_or_else(|| "off".to_owned(), time)),
+        ("control.idle_logout", idle_logout.map_or_else(|| "off".to_owned(), time)),
+        ("control.confirm_within", time(*confirm_within)),
         ("audit.on_failure", on_failure.word().to_owned()),
         ("relay.visitor_memory", bytes(*visitor_memory as u64)),
         ("relay.visitor_spill", bytes(*visitor_spill)),

@@ -107,7 +107,13 @@ pub const SOURCES: SectionKeys = SectionKeys {
 /// `[control]`.
 pub const CONTROL: SectionKeys = SectionKeys {
     title: "control",
-    keys: &[words("socket", "`control.sock` in the state folder"), words("group", "the daemon's own group")],
+    keys: &[
+        words("socket", "`control.sock` in the state folder"),
+        words("group", "the daemon's own group"),
+        value("idle_lock", "\"off\""),
+        value("idle_logout", "\"off\""),
+        value("confirm_within", "\"15m\""),
+    ],
 };
 
 /// `[audit]`.
@@ -236,6 +242,10 @@ pub const TRUST: SectionKeys = SectionKeys {
     ],
 };
 
+/// `[actions.NAME]`.
+pub const ACTION: SectionKeys =
+    SectionKeys { title: "actions.NAME", keys: &[words("role", "the action's own"), value("two_person", "false")] };
+
 /// `[shipping.NAME]`.
 pub const SHIPPING: SectionKeys = SectionKeys {
     title: "shipping.NAME",
@@ -267,6 +277,7 @@ pub const SECTIONS: &[SectionKeys] = &[
     HOST,
     SERVICE,
     OPERATOR,
+    ACTION,
 ];
 
 /// What may stand at the top of the file.
@@ -286,6 +297,7 @@ pub const TOP: &[&str] = &[
     "teams",
     "hosts",
     "operators",
+    "actions",
 ];
 
 /// The known word nearest to a misspelt one, if it is near enough to be what was meant.

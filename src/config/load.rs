@@ -71,6 +71,7 @@ impl Config {
             let relay = sections::relay(&report, section("relay").as_ref());
             let limits = super::limits::read(&report, section("limits").as_ref(), relay.max_visitors);
             let health = sections::health(&report, section("health").as_ref());
+            let actions = super::actions::read(section("actions").as_ref());
             let people = People {
                 teams: people::teams(section("teams").as_ref(), &limits),
                 hosts: people::hosts(section("hosts").as_ref(), &health),
@@ -109,6 +110,7 @@ impl Config {
                 limits,
                 health,
                 trust,
+                actions,
                 teams: teams.into_iter().map(|(name, t)| (name, t.team)).collect(),
                 hosts,
                 operators,

@@ -1,6 +1,7 @@
 //! `portreeve.toml`: what may connect, and how. Read, checked as a whole, and then never changed: a reload makes a new
 //! [`Config`] and a [`Diff`] between the two.
 
+mod actions;
 mod approved;
 mod audit;
 mod cipher;
@@ -32,6 +33,7 @@ mod trust;
 mod values;
 mod vouch;
 
+pub use actions::{ActionRule, TwoPerson};
 pub use cipher::Cipher;
 pub use diff::{Diff, HostChange, OperatorChange, Scope, SettingChange, TeamChange};
 pub use limits::Limits;

@@ -47,6 +47,9 @@ pub(super) struct OperatorEntry {
     pub unix_user: Option<Placed<String>>,
 }
 
+pub(super) const ROLES: &[(&str, Role)] =
+    &[("viewer", Role::Viewer), ("operator", Role::Operator), ("admin", Role::Admin)];
+
 const CHECKS: &[(&str, CheckKind)] =
     &[("tcp", CheckKind::Tcp), ("ssh", CheckKind::Ssh), ("http", CheckKind::Http), ("none", CheckKind::None)];
 
@@ -193,7 +196,6 @@ fn services(item: &Item<'_>, check: CheckKind, health: &HealthConfig) -> Vec<(Pl
 }
 
 pub(super) fn operators(item: Option<&Item<'_>>) -> Vec<(OperatorName, OperatorEntry)> {
-    const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("operator", Role::Operator), ("admin", Role::Admin)];
     let each = |(operator, t): (OperatorName, Table<'_>)| {
         let keys_item = t.item("keys");
         let keys: Vec<_> = keys_item.iter().flat_map(public_keys).collect();

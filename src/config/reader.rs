@@ -99,6 +99,11 @@ impl<'a> Item<'a> {
         None
     }
 
+    /// Whether it is written as a list, or as one text that stands for a list.
+    pub fn is_list_of_texts(&self) -> bool {
+        matches!(self.value, DeValue::Array(_) | DeValue::String(_))
+    }
+
     /// One of a few words.
     pub fn word<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let all = choices.iter().map(|(w, _)| format!("{w:?}")).collect::<Vec<_>>().join(", ");

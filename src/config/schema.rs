@@ -1,5 +1,6 @@
 //! The configuration as the rest of the daemon sees it: complete, checked, every path absolute, every default filled in.
 
+use super::actions::ActionRule;
 use super::cipher::Cipher;
 use super::limits::Limits;
 use super::sources::{SourcesConfig, Startups};
@@ -44,6 +45,8 @@ pub struct Config {
     pub health: HealthConfig,
     /// `[trust]` and `[authorities.NAME]`, and the principals of teams, hosts and operators.
     pub trust: Trust,
+    /// `[actions.NAME]`, by the action's id. See [`Config::role_for`] and [`Config::two_person`].
+    pub actions: BTreeMap<&'static str, ActionRule>,
     /// `[teams.NAME]`.
     pub teams: BTreeMap<TeamName, Team>,
     /// `[hosts.NAME]`.
@@ -139,6 +142,12 @@ pub struct ControlConfig {
     pub socket: PathBuf,
     /// `group`: the group that owns it; the daemon's own by default.
     pub group: Option<String>,
+    /// `idle_lock`: after this long without a key a console leaves write mode and hides what it shows; never by default.
+    pub idle_lock: Option<Duration>,
+    /// `idle_logout`: after this long without a key a console is closed; never by default.
+    pub idle_logout: Option<Duration>,
+    /// `confirm_within`, default 15 min: how long what one operator proposes waits for another one.
+    pub confirm_within: Duration,
 }
 
 /// `[audit]`: the journal.

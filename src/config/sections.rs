@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, one of them the final zero.
 const SOCKET_PATH_MAX: usize = 107;
 
+/// The shortest time without a key after which something happens.
+const IDLE_MIN: Duration = Duration::from_secs(5);
+
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -151,7 +154,27 @@ pub(super) fn control<'a>(report: &'a Report<'a>, item: Option<&Item<'a>>, base:
         }
         Some(name.to_owned())
     });
-    ControlConfig { socket, group }
+    ControlConfig {
+        socket,
+        group,
+        idle_lock: idle(&t, "idle_lock"),
+        idle_logout: idle(&t, "idle_logout"),
+        confirm_within: t.duration("confirm_within", seconds(15 * 60)),
+    }
+}
+
+/// A time without a key, or `off`.
+fn idle(t: &Table<'_>, key: &str) -> Option<Duration> {
+    let i = t.item(key)?;
+    let time = i.parsed("write a duration, such as \"15m\", or \"off\"", values::duration_or_off)?;
+    if time > Duration::ZERO && time < IDLE_MIN {
+        i.report.add(
+            &i.at,
+            format!("`{}` is below {} seconds: it would meet whoever reads", i.label, IDLE_MIN.as_secs()),
+            "write \"5s\" or more; \"10m\" suits most",
+        );
+    }
+    (time > Duration::ZERO).then_some(time)
 }
 
 /// `[log]`.

@@ -2,12 +2,13 @@
 //! refusal is written down.
 
 use super::authz;
+use super::proposals::Proposals;
 use super::protocol::{Action, ApiError, Delta, ErrorCode, Identity, Outcome, Reply, Request, Snapshot};
+use super::seats::{Seat, Seats};
 use super::server::{Api, BoxFuture, Cursor};
 use super::sight::{came, identify, sees_record, sees_session, sees_tunnel, unlimited};
 use crate::audit::{Actor, Context, Event, Record, What};
-use crate::config::Principal;
-use crate::model::{BlockTarget, DaemonView, Granted, Revision, Role, Seq, SessionKind, TeamName, bytes, now};
+use crate::model::{BlockTarget, DaemonView, Revision, Role, Seq, bytes, now};
 use crate::server::Gate;
 use crate::triage::{Known, Scope, Triage};
 use crate::tunnels::{ActError, Board, By, Done, Registry};
@@ -49,6 +50,9 @@ pub struct Desk {
     triage: Mutex<Triage>,
     pub(super) facts: Facts,
     reloader: Arc<dyn Reloader>,
+    /// What waits for a second operator.
+    pub(super) proposals: Mutex<Proposals>,
+    pub(super) seats: Seats,
     /// Itself, for answers that outlive the call.
     me: std::sync::Weak<Self>,
 }
@@ -63,11 +67,13 @@ impl Desk {
             triage: Mutex::default(),
             facts,
             reloader,
+            proposals: Mutex::default(),
+            seats: Seats::default(),
             me: me.clone(),
         })
     }
 
-    /// Looks at the counters once a second while somebody watches. Runs for ever.
+    /// Looks once a second at the counters while somebody watches, and at consoles that nobody sits at. Runs for ever.
     pub async fn sample(self: Arc<Self>) {
         let mut every = tokio::time::interval(SAMPLE);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -76,6 +82,7 @@ impl Desk {
             if self.registry.watched() {
                 self.registry.touch();
             }
+            self.close_idle();
         }
     }
 
@@ -133,6 +140,10 @@ impl Desk {
             notices,
             pending: self.seen_pending(who),
             approved: self.seen_approvals(who),
+            proposals: self.views(who),
+            rules: config.action_rules(),
+            idle_lock_s: config.control.idle_lock.map(|d| d.as_secs()),
+            idle_logout_s: config.control.idle_logout.map(|d| d.as_secs()),
             revocations: self
                 .registry
                 .blocks()
@@ -155,7 +166,7 @@ impl Desk {
 
     async fn answer(self: Arc<Self>, who: Identity, request: Request) -> Result<Reply, ApiError> {
         match request {
-            Request::Hello { .. } | Request::Snapshot | Request::Subscribe { .. } => {
+            Request::Hello { .. } | Request::Snapshot | Request::Subscribe { .. } | Request::Active => {
                 Err(ApiError::new(ErrorCode::Invalid, "this request is answered by the connection itself"))
             }
             Request::Visitors { port } => {
@@ -203,6 +214,7 @@ impl Desk {
             return findings;
         }
         findings.extend(self.registry.list_problems());
+        findings.extend(self.lonely_rules());
         match crate::config::Config::load(&config.path) {
             Ok(on_disk) => {
                 let diff = crate::config::Diff::between(&config, &on_disk);
@@ -222,12 +234,14 @@ impl Desk {
     async fn act(&self, who: Identity, mut action: Action) -> Result<Outcome, ApiError> {
         self.canonical(&mut action)?;
         let (team, context) = self.subject(&who, &action);
-        let mut by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)) };
-        let allowed = authz::check(&who, &action, team.as_ref());
+        let mut by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)), proposed_by: None };
+        let config = self.registry.config();
+        let allowed = authz::check(&config, &who, &action, team.as_ref());
         let allowed = allowed.and_then(|grant| self.not_above(&who, &action).map(|()| grant));
+        let allowed = allowed.and_then(|grant| self.by_two(&who, &action).map(|()| grant));
         // What is gone is of no team, so somebody limited to teams would be told that it is not theirs.
         let allowed = allowed.map_err(|e| match self.gone(&action) {
-            Some(gone) if who.rights().best() >= authz::required_role(&action) => {
+            Some(gone) if who.rights().best() >= authz::required_role(&config, &action) => {
                 ApiError::new(ErrorCode::NotFound, gone)
             }
             _ => e,
@@ -243,7 +257,23 @@ impl Desk {
                 return Err(e);
             }
         }
-        let (id, actor, subject) = (action.id(), by.actor.clone(), context.clone());
+        match action {
+            Action::Confirm { proposal } => self.confirm(who, by, proposal, &action).await,
+            Action::Withdraw { proposal } => self.withdraw(by, proposal).await,
+            _ if authz::needs_second(&config, &action) => self.propose(&who, by, action, context).await,
+            _ => self.carry_out(who, by, action, context).await,
+        }
+    }
+
+    /// Does what this person may do.
+    pub(super) async fn carry_out(
+        &self,
+        who: Identity,
+        by: By,
+        action: Action,
+        context: Context,
+    ) -> Result<Outcome, ApiError> {
+        let (id, failed_by, subject) = (action.id(), by.clone(), context.clone());
         let r = &self.registry;
         let done = match action {
             Action::Reconnect { host, session, wait_s } => {
@@ -262,6 +292,7 @@ impl Desk {
             Action::Ungrant { grant, reason } => r.ungrant(by, grant, reason).await,
             Action::CutVisitor { visitor } => r.cut_visitor(by, visitor).await,
             Action::Disconnect { session } => r.disconnect(by, session).await,
+            Action::Logout { operator, reason } => self.log_out(by, &operator, reason).await,
             Action::Mute { incident, for_s, reason } => self.mute(by, &who, (incident, for_s, &reason), context).await,
             Action::Unmute { incident } => r.unmute(by, &incident, context).await,
             Action::Approve { fingerprint, host, until, reason } => {
@@ -270,10 +301,14 @@ impl Desk {
             Action::Unapprove { fingerprint, reason } => r.unapprove(by, &fingerprint, reason).await,
             Action::Dismiss { fingerprint } => r.dismiss(by, &fingerprint).await,
             Action::Reload => return self.reload(by).await,
+            // Stand for another one, which is carried out in their place.
+            Action::Confirm { .. } | Action::Withdraw { .. } => {
+                return Err(ApiError::new(ErrorCode::Invalid, "a proposal cannot be about another one"));
+            }
             Action::WriteMode { on } => {
                 let stage = if on { "write" } else { "read-only" };
                 let what = What::Console { stage: stage.to_owned() };
-                let event = Event::success(by.actor, what, Context { via: by.via, ..context });
+                let event = by.success(what, context);
                 r.journal.commit(event).await.map_err(ActError::from).map(|seq| Done {
                     seq,
                     summary: if on { "write mode for ten minutes".to_owned() } else { "read-only".to_owned() },
@@ -286,7 +321,7 @@ impl Desk {
         };
         done.map(outcome).map_err(|e| {
             let what = What::OperatorRefused { action: id.to_owned() };
-            let event = Event::failure(actor, what, &e.to_string(), Context { via: Some(came(&who)), ..subject });
+            let event = failed_by.failure(what, &e.to_string(), subject);
             self.registry.journal.record(event);
             let code = match &e {
                 ActError::NotFound(_) => ErrorCode::NotFound,
@@ -297,109 +332,14 @@ impl Desk {
         })
     }
 
-    /// Blocks are asked for as they are kept, so that what is allowed, done and written down is one thing; and visits to a
-    /// port as those of the team that has it in its ranges.
-    pub(super) fn canonical(&self, action: &mut Action) -> Result<(), ApiError> {
-        if let Action::Grant { what: Granted::Visitors { team, port: Some(port), .. }, .. } = action {
-            *team = self.registry.config().owner_of_port(*port).cloned();
-        }
-        if let Action::Revoke { target, .. } | Action::Restore { target } = action {
-            let found = self.registry.canonical(target.clone());
-            *target = found.map_err(|e| ApiError::new(ErrorCode::NotFound, e.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// That the visitor or session an action means is no more.
-    fn gone(&self, action: &Action) -> Option<String> {
-        match action {
-            Action::CutVisitor { visitor } if self.registry.find_visitor(*visitor).is_none() => {
-                Some(format!("there is no visitor {visitor} (any more)"))
-            }
-            Action::Disconnect { session } if self.registry.session(*session).is_none() => {
-                Some(format!("there is no session {session} (any more)"))
-            }
-            Action::Ungrant { grant, .. } if self.registry.grants().iter().all(|g| g.id != *grant) => {
-                Some(format!("there is no grant {grant} (any more); `portreeve grants` lists them"))
-            }
-            other => self.not_approved(other),
-        }
-    }
-
-    /// Operators are closed out by admins only; anybody may close their own sessions, and nobody may block themselves.
-    /// Roles are given and taken by admins, not to themselves, and not by whom one was given to.
-    pub(super) fn not_above(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
-        self.roles_are_admins(who, action)?;
-        if let Action::Revoke { target: BlockTarget::Operator(o), .. } = action
-            && o.as_str() == who.name
-        {
-            let message = format!("{o} would be locked out by their own word: another admin can revoke {o}");
-            return Err(ApiError::new(ErrorCode::Conflict, message));
-        }
-        let whose = match action {
-            Action::Revoke { target: BlockTarget::Key(f), .. } | Action::Restore { target: BlockTarget::Key(f) } => {
-                match self.registry.config().keys.get(f) {
-                    Some(Principal::Operator(o)) => Some(o.to_string()),
-                    _ => None,
-                }
-            }
-            Action::Disconnect { session } => {
-                let session = self.registry.session(*session);
-                session.filter(|s| s.kind == SessionKind::Operator && s.name != who.name).map(|s| s.name.clone())
-            }
-            _ => None,
-        };
-        match whose {
-            Some(name) if who.rights().best() < Role::Admin => Err(ApiError::new(
-                ErrorCode::Forbidden,
-                format!(
-                    "{} of operator {name} needs the role admin; {} has the role {}",
-                    action.id(),
-                    who.name,
-                    who.rights().best()
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
     async fn reload(&self, by: By) -> Result<Outcome, ApiError> {
         match self.reloader.reload(by).await {
             Ok((seq, changes)) => {
                 let summary = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join("; ") };
-                Ok(Outcome { seq, summary, ok: true, lease: None, revocation: None, grant: None })
+                Ok(Outcome { seq, summary, ok: true, lease: None, revocation: None, grant: None, proposal: None })
             }
             Err(e) => Err(ApiError::new(ErrorCode::Invalid, format!("the running configuration stays: {e}"))),
         }
-    }
-
-    /// The team an action concerns, and what the audit says of its target.
-    pub(super) fn subject(&self, who: &Identity, action: &Action) -> (Option<TeamName>, Context) {
-        let config = self.registry.config();
-        let of = |t: &BlockTarget| self.registry.target_context(&config, t);
-        let context = match action {
-            Action::Reconnect { host, .. } | Action::Assign { host, .. } => of(&BlockTarget::Host(host.clone())),
-            Action::Revoke { target, .. } | Action::Restore { target } => of(target),
-            Action::Move { from: port, .. } | Action::Release { port, .. } | Action::Reserve { port, .. } => {
-                of(&BlockTarget::Port(*port))
-            }
-            Action::CutVisitor { visitor } => {
-                self.registry.find_visitor(*visitor).map(|(t, _)| t.context()).unwrap_or_default()
-            }
-            Action::Disconnect { session } => self.registry.session(*session).map(|s| s.context()).unwrap_or_default(),
-            Action::Grant { what, .. } => crate::tunnels::grant_context(what),
-            Action::Ungrant { grant, .. } => {
-                let found = self.registry.grants().iter().find(|g| g.id == *grant).cloned();
-                found.map(|g| crate::tunnels::grant_context(&g.what)).unwrap_or_default()
-            }
-            Action::Mute { incident, .. } | Action::Unmute { incident } => self.incident_context(who, incident),
-            Action::Approve { fingerprint, host, .. } => self.key_context(fingerprint, Some(host)),
-            Action::Unapprove { fingerprint, .. } | Action::Dismiss { fingerprint } => {
-                self.key_context(fingerprint, None)
-            }
-            Action::Reload | Action::WriteMode { .. } => Context::default(),
-        };
-        (context.team.clone(), context)
     }
 }
 
@@ -475,6 +415,10 @@ impl Api for Desk {
         self.registry.changes()
     }
 
+    fn enter(&self, seat: &Arc<Seat>) {
+        self.seats.enter(seat);
+    }
+
     fn dismissed(&self, who: &Identity) -> bool {
         self.has_to_leave(who)
     }
@@ -507,5 +451,13 @@ fn fingerprint(d: &DaemonView) -> u64 {
 }
 
 fn outcome(d: Done) -> Outcome {
-    Outcome { seq: d.seq, summary: d.summary, ok: d.ok, lease: d.lease, revocation: d.revocation, grant: d.grant }
+    Outcome {
+        seq: d.seq,
+        summary: d.summary,
+        ok: d.ok,
+        lease: d.lease,
+        revocation: d.revocation,
+        grant: d.grant,
+        proposal: None,
+    }
 }

@@ -3,6 +3,7 @@
 use super::authz;
 use super::desk::Desk;
 use super::protocol::{Action, ApiError, ErrorCode, Explanation, Identity};
+use super::sight::unlimited;
 use crate::config::Principal;
 use crate::model::{HostName, Port, now};
 use crate::tunnels::{Decision, Wish};
@@ -88,20 +89,35 @@ impl Desk {
 
     /// What would come of an action, by the rights of this person and the rules of the ledger, as they are now.
     pub(super) fn rehearse(&self, who: &Identity, action: &Action) -> Explanation {
-        let explain = |outcome: Result<(Option<Port>, String), String>| match outcome {
-            Ok((port, rule)) => Explanation { allowed: true, port, rule, steps: vec![] },
-            Err(rule) => Explanation { allowed: false, port: None, rule, steps: vec![] },
+        let explain = |steps, outcome: Result<(Option<Port>, String), String>| match outcome {
+            Ok((port, rule)) => Explanation { allowed: true, port, rule, steps },
+            Err(rule) => Explanation { allowed: false, port: None, rule, steps },
         };
         let mut action = action.clone();
         if let Err(e) = self.canonical(&mut action) {
-            return explain(Err(e.message));
+            return explain(vec![], Err(e.message));
         }
-        let action = &action;
+        let (action, config) = (&action, self.registry.config());
         let (team, _) = self.subject(who, action);
-        if let Err(e) = authz::check(who, action, team.as_ref()).and_then(|_| self.not_above(who, action)) {
-            return explain(Err(e.message));
+        if let Err(e) = authz::check(&config, who, action, team.as_ref())
+            .and_then(|_| self.not_above(who, action))
+            .and_then(|()| self.by_two(who, action))
+        {
+            return explain(vec![], Err(e.message));
         }
-        explain(self.registry.would_do(action_of(action)))
+        let mut steps =
+            vec![format!("{}; {} has the role {}", authz::role_rule(&config, action), who.name, who.rights().best())];
+        steps.extend(team.map(|team| match &who.teams {
+            Some(_) if !unlimited(who) => format!("it concerns team {team}, which is one of {}'s", who.name),
+            _ => format!("it concerns team {team}; {} acts on every team", who.name),
+        }));
+        if authz::needs_second(&config, action) {
+            let verb = authz::verb(action);
+            steps.push(format!(
+                "[actions.{verb}] two_person: another operator must confirm it, until then nothing is done"
+            ));
+        }
+        explain(steps, self.registry.would_do(action_of(action)))
     }
 }
 
@@ -112,6 +128,11 @@ fn action_of(action: &Action) -> Wish {
         Action::Move { from, to, .. } => Wish::Move(from, to),
         Action::Release { port, .. } => Wish::Release(port),
         Action::Reserve { port, .. } => Wish::Reserve(port),
+        Action::Revoke { target, .. } => Wish::Revoke(target),
+        Action::Restore { target } => Wish::Restore(target),
+        Action::Reconnect { host, .. } => Wish::Reconnect(host),
+        Action::Disconnect { session } => Wish::Disconnect(session),
+        Action::Logout { operator, .. } => Wish::LogOut(operator),
         _ => Wish::Other,
     }
 }

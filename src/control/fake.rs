@@ -32,6 +32,9 @@ pub(crate) fn every_action() -> Vec<Action> {
         Action::Ungrant { grant: GrantId::new(), reason: None },
         Action::CutVisitor { visitor: VisitorId::new() },
         Action::Disconnect { session: SessionId::new() },
+        Action::Logout { operator: "alice".parse().unwrap(), reason: None },
+        Action::Confirm { proposal: ProposalId::new() },
+        Action::Withdraw { proposal: ProposalId::new() },
         Action::Mute { incident: "host-gone:pay-db".to_owned(), for_s: 3_600, reason: "moved".to_owned() },
         Action::Unmute { incident: "host-gone:pay-db".to_owned() },
         Action::Approve { fingerprint: "SHA256:new".to_owned(), host: db, until: None, reason: None },
@@ -127,6 +130,10 @@ pub(crate) fn snapshot() -> Snapshot {
             grants: vec![],
             pending: vec![],
             approved: vec![],
+            proposals: vec![],
+            rules: vec![],
+            idle_lock_s: None,
+            idle_logout_s: None,
         },
         you: None,
         teams: vec![team("iot", "20200-20201"), team("pay", "20100-20199")],
@@ -363,6 +370,7 @@ fn answer(
                 lease: None,
                 revocation: None,
                 grant: None,
+                proposal: None,
             })
         }
         _ => return Err(ApiError::new(ErrorCode::Invalid, "serve answers this itself")),

@@ -3,6 +3,7 @@
 pub mod authz;
 pub mod client;
 pub mod codec;
+pub mod command;
 pub mod desk;
 mod enroll;
 mod explain;
@@ -12,11 +13,14 @@ mod keys;
 pub(crate) mod metrics;
 mod mute;
 mod pending;
+pub mod proposals;
 pub mod protocol;
 mod reach;
+pub mod seats;
 pub mod server;
 pub mod sight;
 mod standing;
+mod subject;
 pub mod unix;
 
 pub use crate::model::actions;

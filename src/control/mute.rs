@@ -64,6 +64,7 @@ impl Desk {
             self.registry.reservations_over(at).await;
             self.registry.approvals_over(at).await;
             self.registry.pending_over(at);
+            self.proposals_over();
             let incidents = self.with_board(|b| self.triage(&everybody(), b, true)).incidents;
             for event in open.look(&incidents, at) {
                 self.registry.journal.record(event);

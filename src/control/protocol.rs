@@ -9,8 +9,9 @@ mod push;
 use super::howto::HowTo;
 use crate::audit::{AuditQuery, ChainStatus, Checkpoint, Found, Record};
 use crate::model::{
-    BlockTarget, GrantId, GrantView, Granted, GrantedRole, HostName, Incident, KeyView, LeaseView, Metrics, PendingKey,
-    Port, RevocationView, Rights, Role, Seq, SessionId, TeamName, Time, VisitorId, VisitorView,
+    BlockTarget, GrantId, GrantView, Granted, GrantedRole, HostName, Incident, KeyView, LeaseView, Metrics,
+    OperatorName, PendingKey, Port, ProposalId, ProposalView, RevocationView, Rights, Role, Seq, SessionId, TeamName,
+    Time, VisitorId, VisitorView,
 };
 pub use push::{Delta, Push, Rows, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,8 @@ pub enum Request {
     Checkpoint,
     /// How far the journal's chain is known to hold, reading only what has been written since the last time.
     Chain,
+    /// A key was pressed at this console. It tells so now and then, where the daemon closes idle ones.
+    Active,
     /// Do something. Every variant of [`Action`] is authorised and audited in one place.
     Act(Action),
 }
@@ -206,6 +209,23 @@ pub enum Action {
         /// Which.
         session: SessionId,
     },
+    /// Close all that an operator has open. No block: they can sign in again.
+    Logout {
+        /// Whom.
+        operator: OperatorName,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Do what another operator has proposed.
+    Confirm {
+        /// Which.
+        proposal: ProposalId,
+    },
+    /// Take back what is proposed.
+    Withdraw {
+        /// Which.
+        proposal: ProposalId,
+    },
     /// No alarm for an incident for a time.
     Mute {
         /// Its id, as triage gives it.
@@ -268,6 +288,9 @@ impl Action {
             Self::Ungrant { .. } => "ungrant",
             Self::CutVisitor { .. } => "cut_visitor",
             Self::Disconnect { .. } => "disconnect",
+            Self::Logout { .. } => "logout",
+            Self::Confirm { .. } => "confirm",
+            Self::Withdraw { .. } => "withdraw",
             Self::Mute { .. } => "mute",
             Self::Unmute { .. } => "unmute",
             Self::Approve { .. } => "approve",
@@ -275,6 +298,51 @@ impl Action {
             Self::Dismiss { .. } => "dismiss",
             Self::Reload => "reload",
             Self::WriteMode { .. } => "write_mode",
+        }
+    }
+
+    /// The same, whatever the reason.
+    #[must_use]
+    pub fn without_reason(&self) -> Self {
+        let mut same = self.clone();
+        match &mut same {
+            Self::Revoke { reason, .. }
+            | Self::Assign { reason, .. }
+            | Self::Move { reason, .. }
+            | Self::Release { reason, .. }
+            | Self::Ungrant { reason, .. }
+            | Self::Approve { reason, .. }
+            | Self::Unapprove { reason, .. }
+            | Self::Logout { reason, .. } => *reason = None,
+            Self::Reserve { reason, .. } | Self::Grant { reason, .. } | Self::Mute { reason, .. } => reason.clear(),
+            _ => {}
+        }
+        same
+    }
+
+    /// Why, where one can say it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Revoke { reason, .. }
+            | Self::Assign { reason, .. }
+            | Self::Move { reason, .. }
+            | Self::Release { reason, .. }
+            | Self::Ungrant { reason, .. }
+            | Self::Approve { reason, .. }
+            | Self::Unapprove { reason, .. }
+            | Self::Logout { reason, .. } => reason.as_deref(),
+            Self::Reserve { reason, .. } | Self::Grant { reason, .. } | Self::Mute { reason, .. } => Some(reason),
+            Self::Reconnect { .. }
+            | Self::Restore { .. }
+            | Self::CutVisitor { .. }
+            | Self::Disconnect { .. }
+            | Self::Confirm { .. }
+            | Self::Withdraw { .. }
+            | Self::Unmute { .. }
+            | Self::Dismiss { .. }
+            | Self::Reload
+            | Self::WriteMode { .. } => None,
         }
     }
 }
@@ -296,6 +364,8 @@ pub enum Reply {
     Snapshot(Box<Snapshot>),
     /// To `Subscribe`.
     Subscribed,
+    /// To `Active`.
+    Noted,
     /// To `Visitors`.
     Visitors {
         /// Them.
@@ -375,6 +445,9 @@ pub struct Outcome {
     /// The grant concerned, for grant and ungrant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantView>,
+    /// Where nothing was done yet because another operator must confirm it: what waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Box<ProposalView>>,
 }
 
 /// The answer to "would it be allowed".

@@ -8,6 +8,7 @@ use super::protocol::{
     ApiError, ClientFrame, Delta, ErrorCode, Identity, MAX_LINE, Push, Reply, Request, Rows, ServerFrame, Snapshot,
     VERSION,
 };
+use super::seats::Seat;
 use crate::model::{Revision, Seq, clean_line};
 use crate::wait::or_never;
 use std::pin::Pin;
@@ -26,6 +27,8 @@ pub const PUSH_INTERVAL: Duration = Duration::from_millis(100);
 const HELLO_WAIT: Duration = Duration::from_secs(10);
 /// Time a closing connection has to take what is queued for it.
 const FLUSH_WAIT: Duration = Duration::from_secs(5);
+/// Time a client has to take the reason why it is closed.
+const GOODBYE_WAIT: Duration = Duration::from_millis(500);
 /// Replies that wait for the writer. More wait in their own tasks, so that one slow reader holds 64 replies at most.
 const QUEUE: usize = 8;
 
@@ -65,6 +68,8 @@ pub trait Api: Send + Sync + 'static {
     fn delta(&self, who: &Identity, cursor: &mut Cursor) -> Option<Delta>;
     /// Ticks whenever anything changed.
     fn changed(&self) -> watch::Receiver<u64>;
+    /// Somebody has connected.
+    fn enter(&self, _seat: &Arc<Seat>) {}
     /// Whether this person is to be served no longer: the connection is closed.
     fn dismissed(&self, _who: &Identity) -> bool {
         false
@@ -83,6 +88,8 @@ enum Out {
     Line(Vec<u8>),
     /// Answer this request with `Subscribed` and begin to push.
     Subscribe { id: u64, since: Option<Seq> },
+    /// Say why the connection is closed.
+    Goodbye(String),
     /// Send what came before and close.
     Close,
 }
@@ -96,16 +103,27 @@ where
 {
     let (read, write) = tokio::io::split(stream);
     let (queue, replies) = mpsc::channel(QUEUE);
+    let seat = Arc::new(Seat::new(who.clone()));
+    api.enter(&seat);
     let leaving = dismissed(who.clone(), Arc::clone(&api));
+    let last = queue.clone();
     let writer = write_loop(write, replies, who.clone(), Arc::clone(&api));
     tokio::pin!(writer);
     tokio::select! {
-        () = read_loop(read, queue, who, api) => {
+        () = read_loop(read, queue, who, (api, Arc::clone(&seat))) => {
             let _ = timeout(FLUSH_WAIT, writer).await;
         }
         // The peer takes nothing more.
         () = &mut writer => {}
         () = leaving => {}
+        why = seat.closed() => {
+            let farewell = async {
+                let _ = last.send(Out::Goodbye(why)).await;
+                let _ = last.send(Out::Close).await;
+                writer.await;
+            };
+            let _ = timeout(GOODBYE_WAIT, farewell).await;
+        }
     }
 }
 
@@ -144,14 +162,19 @@ fn reply_line(id: u64, result: Result<Reply, ApiError>) -> Vec<u8> {
     })
 }
 
-async fn read_loop<R: AsyncRead + Unpin>(read: R, queue: mpsc::Sender<Out>, who: Identity, api: Arc<dyn Api>) {
+async fn read_loop<R: AsyncRead + Unpin>(
+    read: R,
+    queue: mpsc::Sender<Out>,
+    who: Identity,
+    (api, seat): (Arc<dyn Api>, Arc<Seat>),
+) {
     let mut lines = LineReader::new(read, MAX_REQUEST);
     let mut asking = JoinSet::new();
-    match timeout(HELLO_WAIT, hello(&mut lines, &who, api.as_ref())).await {
+    match timeout(HELLO_WAIT, hello(&mut lines, &who, (api.as_ref(), &seat))).await {
         Ok(Some((id, result))) => {
             let welcome = result.is_ok();
             if queue.send(Out::Line(reply_line(id, result))).await.is_ok() && welcome {
-                requests(&mut lines, &queue, &who, &api, &mut asking).await;
+                requests(&mut lines, &queue, &who, (&api, &seat), &mut asking).await;
             }
         }
         Ok(None) => {}
@@ -170,7 +193,7 @@ async fn read_loop<R: AsyncRead + Unpin>(read: R, queue: mpsc::Sender<Out>, who:
 async fn hello<R: AsyncRead + Unpin>(
     lines: &mut LineReader<R>,
     who: &Identity,
-    api: &dyn Api,
+    (api, seat): (&dyn Api, &Seat),
 ) -> Option<(u64, Result<Reply, ApiError>)> {
     let invalid = |m: String| Err(ApiError::new(ErrorCode::Invalid, m));
     let frame = match next_frame(lines).await? {
@@ -178,11 +201,16 @@ async fn hello<R: AsyncRead + Unpin>(
         Err(bad) => return Some((bad.id, Err(bad.error))),
     };
     let result = match frame.request {
-        Request::Hello { version: VERSION, .. } => Ok(Reply::Welcome {
-            version: VERSION,
-            portreeve: env!("CARGO_PKG_VERSION").to_owned(),
-            you: api.identity(who),
-        }),
+        Request::Hello { version: VERSION, client } => {
+            if client == "console" {
+                seat.is_console();
+            }
+            Ok(Reply::Welcome {
+                version: VERSION,
+                portreeve: env!("CARGO_PKG_VERSION").to_owned(),
+                you: api.identity(who),
+            })
+        }
         Request::Hello { version, .. } => invalid(format!(
             "this daemon (portreeve {}) speaks version {VERSION} of the control protocol, the client speaks version \
              {version}: use the daemon's own portreeve binary, or restart the daemon after an upgrade",
@@ -235,7 +263,7 @@ async fn requests<R: AsyncRead + Unpin>(
     lines: &mut LineReader<R>,
     queue: &mpsc::Sender<Out>,
     who: &Identity,
-    api: &Arc<dyn Api>,
+    (api, seat): (&Arc<dyn Api>, &Seat),
     asking: &mut JoinSet<()>,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
@@ -256,6 +284,10 @@ async fn requests<R: AsyncRead + Unpin>(
                 queue.send(Out::Line(reply_line(id, Err(error)))).await
             }
             Request::Subscribe { since } => queue.send(Out::Subscribe { id, since }).await,
+            Request::Active => {
+                seat.press();
+                queue.send(Out::Line(reply_line(id, Ok(Reply::Noted)))).await
+            }
             Request::Snapshot => {
                 let snapshot = Box::new(api.snapshot(who, None));
                 queue.send(Out::Line(reply_line(id, Ok(Reply::Snapshot(snapshot))))).await
@@ -364,6 +396,7 @@ async fn write_loop<W: AsyncWrite + Unpin>(
         let line = tokio::select! {
             out = replies.recv() => match out {
                 Some(Out::Line(line)) => line,
+                Some(Out::Goodbye(why)) => push_line(Push::Goodbye(why)),
                 Some(Out::Subscribe { id, since }) => {
                     let (begun, first, rows) = Subscription::begin(&who, since, api.as_ref());
                     subscription = Some(begun);

@@ -246,7 +246,7 @@ async fn a_stalled_subscriber_costs_one_frame_and_then_gets_the_latest_state() {
         match serde_json::from_str(&line).unwrap() {
             ServerFrame::Push(p) => match *p {
                 Push::Delta(d) => revisions.push(d.revision.0),
-                Push::Snapshot(_) | Push::Rows(_) => panic!("one snapshot only"),
+                other => panic!("one snapshot only, and no {other:?}"),
             },
             ServerFrame::Reply { .. } => panic!("nothing was asked"),
         }

@@ -7,19 +7,25 @@ use crate::cli::verbs::run_exec;
 use crate::control::client::Client;
 use crate::control::desk::Desk;
 use crate::control::protocol::Identity;
+use crate::control::seats::{idle_event, idle_sentence};
 use crate::control::server::{Api, serve};
 use crate::model::{OperatorName, Powers, Role, clean_line};
 use crate::server::{self, OperatorChannel, Output};
 use crate::tunnels::{Registry, Session};
-use crate::ui::{Lang, Options, TermEnv, TermIo, UiError};
+use crate::ui::{Lang, Options, RESTORE, TermEnv, TermIo, UiError};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 /// Bytes in flight between a console and the desk, each way.
 const PIPE: usize = 256 * 1024;
+/// How often it is looked whether anybody still sits at a console.
+const LOOK: Duration = Duration::from_secs(1);
+/// Time a terminal has to take the last words.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(super) struct Front {
     registry: Arc<Registry>,
@@ -82,13 +88,14 @@ impl Front {
         let who = self.identity(&operator);
         self.note(&operator, "open");
         // An operator has no folder here, so each has a file in the daemon's. Names are such that they can be files'.
+        let registry = Arc::clone(&self.registry);
         let settings = self.registry.config().state_dir.join("console").join(format!("{}.toml", operator.name));
         let end = ConsoleEnd { registry: Arc::clone(&self.registry), operator: Arc::clone(&operator) };
         // A task of its own: when it panics, one console is gone and the panic is in the log.
         self.runtime.spawn(async move {
             let _end = end;
             tokio::select! {
-                () = show(desk, who, (settings, lang), channel) => {}
+                () = show(desk, who, (settings, lang), channel, (&registry, &operator)) => {}
                 () = operator.ended() => {}
             }
         });
@@ -137,7 +144,13 @@ fn to_desk(desk: &Arc<Desk>, who: &Identity) -> DuplexStream {
     near
 }
 
-async fn show(desk: Arc<Desk>, who: Identity, (settings, lang): (PathBuf, Option<Lang>), channel: OperatorChannel) {
+async fn show(
+    desk: Arc<Desk>,
+    who: Identity,
+    (settings, lang): (PathBuf, Option<Lang>),
+    channel: OperatorChannel,
+    (registry, operator): (&Registry, &Session),
+) {
     let OperatorChannel { mut input, size, screen, env, output } = channel;
     let Some(screen) = screen else { return };
     let var = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
@@ -161,8 +174,10 @@ async fn show(desk: Arc<Desk>, who: Identity, (settings, lang): (PathBuf, Option
     let pipes = Pipe::new(move || to_desk(&desk, &who));
     let options = Options { settings: Some(settings), lang, ..Options::ssh() };
     let console = crate::ui::run(io, Arc::new(Dialer::new(pipes)), options);
+    let pressed = &Mutex::new(Instant::now());
     let typing = async move {
         while let Some(chunk) = input.recv().await {
+            *pressed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             if keys.send(chunk.to_vec()).await.is_err() {
                 break;
             }
@@ -185,29 +200,64 @@ async fn show(desk: Arc<Desk>, who: Identity, (settings, lang): (PathBuf, Option
         }
     };
     let end = {
-        tokio::pin!(typing, resizing, painting);
+        let idle = idle(registry, pressed);
+        tokio::pin!(typing, resizing, painting, idle);
         // Boxed so that it, and its end of the frames, can be dropped before the last frame is waited for.
         let mut console = Box::pin(console);
         let (mut typed, mut sized, mut painted) = (false, false, false);
         let end = loop {
             tokio::select! {
-                end = &mut console => break Some(end),
+                end = &mut console => break End::Left(end),
+                limit = &mut idle => break End::Idle(limit),
                 () = &mut typing, if !typed => typed = true,
                 () = &mut resizing, if !sized => sized = true,
                 () = &mut painting, if !painted => {
                     painted = true;
-                    break None;
+                    break End::Hangup;
                 }
             }
         };
         drop(console);
         if !painted {
-            painting.await;
+            // Whoever is not there may not read either.
+            let patience = if matches!(end, End::Idle(_)) { FAREWELL } else { Duration::MAX };
+            let _ = tokio::time::timeout(patience, painting).await;
         }
         end
     };
-    if let Some(end) = end {
-        finish(output, end).await;
+    match end {
+        End::Left(end) => finish(output, end).await,
+        End::Hangup => {}
+        End::Idle(limit) => {
+            let context = Context { via: Some("ssh".to_owned()), ..operator.context() };
+            registry.journal.record(idle_event(&operator.name, limit, context));
+            let said = async {
+                output.write(RESTORE.as_bytes().to_vec()).await?;
+                output.error(format!("portreeve: {}\r\n", idle_sentence(limit)).into_bytes()).await
+            };
+            let _ = tokio::time::timeout(FAREWELL, said).await;
+            output.exit(1).await;
+        }
+    }
+}
+
+/// How a console came to its end.
+enum End {
+    Left(Result<crate::ui::Exit, UiError>),
+    /// Nobody takes what is written.
+    Hangup,
+    /// No key was pressed for so long.
+    Idle(Duration),
+}
+
+/// Waits until no key has been pressed for longer than may be, and gives how long that is.
+async fn idle(registry: &Registry, pressed: &Mutex<Instant>) -> Duration {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let since = pressed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if let Some(limit) = registry.config().control.idle_logout.filter(|limit| since >= *limit) {
+            return limit;
+        }
     }
 }
 

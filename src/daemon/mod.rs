@@ -310,7 +310,7 @@ async fn serve_control(socket: UnixServer, desk: Arc<Desk>, registry: Arc<Regist
 fn started(registry: &Registry) {
     let what = What::DaemonStart { version: env!("CARGO_PKG_VERSION").to_owned() };
     registry.journal.record(Event::success(Actor::Daemon, what, Context::default()));
-    let by = By { actor: Actor::Daemon, via: None };
+    let by = By { actor: Actor::Daemon, via: None, proposed_by: None };
     for conflict in reload::record_conflicts(registry, &by) {
         tracing::warn!(conflict, "configuration and ledger disagree");
     }

@@ -166,6 +166,10 @@ fn open_console(socket: PathBuf, mouse: bool, lang: Option<ui::Lang>) -> ExitCod
     // The thread that reads keys may still wait for one.
     runtime.shutdown_background();
     match shown {
+        Ok(ui::Exit::Dismissed(why)) => {
+            say(&format!("portreeve: {why}"));
+            ExitCode::from(Exit::NotOk.code())
+        }
         Ok(_) => ExitCode::SUCCESS,
         Err((exit, why)) => {
             say(&format!("portreeve: {why}"));

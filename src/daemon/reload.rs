@@ -30,7 +30,7 @@ impl Reloader for Reload {
         Box::pin(async move {
             let _turn = turn.lock().await;
             let old = registry.config();
-            let context = || Context { via: by.via.clone(), ..Context::default() };
+            let context = || by.context(Context::default());
             let path = old.path.clone();
             let loaded = tokio::task::spawn_blocking(move || Config::load(&path)).await.map_err(|e| e.to_string())?;
             let new = match loaded {
@@ -72,7 +72,7 @@ pub(super) fn record_conflicts(registry: &Registry, by: &By) -> Vec<String> {
     let conflicts: Vec<String> = registry.conflicts().iter().map(|c| c.sentence.clone()).collect();
     for conflict in &conflicts {
         let what = What::ConfigConflict { conflict: conflict.clone() };
-        let context = Context { via: by.via.clone(), ..Context::default() };
+        let context = by.context(Context::default());
         registry.journal.record(Event::failure(by.actor.clone(), what, conflict, context));
     }
     conflicts

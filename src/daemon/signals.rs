@@ -71,7 +71,7 @@ pub(super) async fn listen(signals: Signals, stop: Stop, reload: Arc<Reload>) {
 
 async fn hang_up(reload: Arc<Reload>) {
     notify(&[NotifyState::Reloading, monotonic()]);
-    let by = By { actor: Actor::Daemon, via: Some("SIGHUP".to_owned()) };
+    let by = By { actor: Actor::Daemon, via: Some("SIGHUP".to_owned()), proposed_by: None };
     match reload.reload(by).await {
         Ok((_, changes)) => tracing::info!(?changes, "configuration reloaded"),
         Err(e) => tracing::error!("configuration not reloaded, the running one stays:\n{e}"),

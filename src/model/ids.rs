@@ -135,6 +135,11 @@ pub struct VisitorId(u64);
 #[serde(try_from = "String", into = "String")]
 pub struct GrantId(u64);
 
+/// An act that waits for a second operator. Unique across restarts, so that nobody confirms another one by an old id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProposalId(u64);
+
 /// Microseconds since 2020, or one more than the last one given, whichever is larger.
 fn next_id() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
@@ -198,6 +203,7 @@ macro_rules! id_type {
 id_type!(SessionId, 's', "session");
 id_type!(VisitorId, 'v', "visitor");
 id_type!(GrantId, 'g', "grant");
+id_type!(ProposalId, 'p', "proposal");
 
 #[cfg(test)]
 mod tests {

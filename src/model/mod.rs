@@ -16,6 +16,7 @@ mod metrics;
 mod networks;
 mod pending;
 mod ports;
+mod proposal;
 mod state;
 mod text;
 mod view;
@@ -29,7 +30,8 @@ pub use forecast::{Forecast, forecast};
 pub use gate::GateView;
 pub use grant::{GrantView, Granted, GrantedRole, Powers, Rights, TunnelsOf};
 pub use ids::{
-    AuthorityName, GrantId, HostName, NameError, OperatorName, Revision, Seq, SessionId, TeamName, VisitorId,
+    AuthorityName, GrantId, HostName, NameError, OperatorName, ProposalId, Revision, Seq, SessionId, TeamName,
+    VisitorId,
 };
 pub use incident::{Blast, Incident, Mute, NextStep, Severity};
 pub use keyuse::{KeyUse, KeyView};
@@ -37,13 +39,14 @@ pub use metrics::{Metrics, ProcessMetrics, SessionCounts, StateCounts, TeamMetri
 pub use networks::{Networks, network};
 pub use pending::{Approval, PendingKey, key_type};
 pub use ports::{Port, PortError, PortRange};
+pub use proposal::ProposalView;
 pub use state::{
     BindPolicy, BlockTarget, CheckKind, LeaseKind, LinkLayer, Obituary, ObituaryCause, Role, TunnelState, Verdict,
 };
 pub use text::{bytes, clean, clean_line, glob};
 pub use view::{
-    AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, ReservationView, RevocationView, SessionKind,
-    SessionView, TeamView, TunnelView, VisitorView,
+    ActionRuleView, AuditStatus, DaemonView, HealthView, LeaseView, ObituaryView, ReservationView, RevocationView,
+    SessionKind, SessionView, TeamView, TunnelView, VisitorView,
 };
 
 /// A point in time, always UTC; screens convert it for their reader.

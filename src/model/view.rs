@@ -1,6 +1,6 @@
 //! Pictures of the live state, as the daemon sends them and the console, the CLI and JSON show them.
 
-use super::{Approval, BehindView, BlockTarget, GrantView, LinkLayer, PendingKey, SpillView};
+use super::{Approval, BehindView, BlockTarget, GrantView, LinkLayer, PendingKey, ProposalView, SpillView};
 use super::{
     BindPolicy, CheckKind, HostName, LeaseKind, Obituary, Port, PortRange, Revision, Role, Seq, SessionId, TeamName,
     Time, TunnelState, Verdict, VisitorId,
@@ -268,6 +268,26 @@ pub struct AuditStatus {
     pub notice: Option<String>,
 }
 
+/// What the configuration asks of an action beyond the table of actions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRuleView {
+    /// The action's verb.
+    pub verb: String,
+    /// The least role.
+    pub role: Role,
+    /// Kinds of targets for which another operator must confirm it, or `all`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub two_person: Vec<String>,
+}
+
+impl ActionRuleView {
+    /// Whether another operator must confirm it, where it is about something of this kind.
+    #[must_use]
+    pub fn needs_second(&self, kind: Option<&str>) -> bool {
+        self.two_person.iter().any(|k| k == "all" || Some(k.as_str()) == kind)
+    }
+}
+
 /// The daemon itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonView {
@@ -303,4 +323,16 @@ pub struct DaemonView {
     /// Keys approved beside the configuration.
     #[serde(default)]
     pub approved: Vec<Approval>,
+    /// After so many seconds without a key a console hides what it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_lock_s: Option<u64>,
+    /// After so many seconds without a key the daemon closes a console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_logout_s: Option<u64>,
+    /// Acts that wait for a second operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalView>,
+    /// What the configuration asks of actions beyond their table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ActionRuleView>,
 }

@@ -5,7 +5,8 @@ use super::live::{Session, Tunnel, TunnelOrder};
 use super::registry::Registry;
 use crate::audit::{Actor, AuditError, Context, Event, What};
 use crate::model::{
-    GrantView, HostName, LeaseView, Obituary, ObituaryCause, Port, RevocationView, Seq, SessionId, VisitorId,
+    GrantView, HostName, LeaseView, Obituary, ObituaryCause, OperatorName, Port, RevocationView, Seq, SessionId,
+    SessionKind, VisitorId, VisitorView,
 };
 use crate::store::StoreError;
 use std::collections::BTreeSet;
@@ -46,22 +47,36 @@ pub struct By {
     pub actor: Actor,
     /// How they came, for the audit.
     pub via: Option<String>,
+    /// Who proposed it, where a second operator had to confirm it.
+    pub proposed_by: Option<String>,
 }
 
 impl By {
-    pub(super) fn name(&self) -> String {
-        match &self.actor {
+    /// By whose word it happens.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = match &self.actor {
             Actor::Operator(n) | Actor::Host(n) => n.clone(),
             Actor::Visitor | Actor::Unknown | Actor::Daemon => "portreeve".to_owned(),
+        };
+        match &self.proposed_by {
+            Some(first) => format!("{first} and {name}"),
+            None => name,
         }
     }
-    fn context(&self, context: Context) -> Context {
-        Context { via: self.via.clone(), ..context }
+    /// The context with how they came, and who proposed it.
+    #[must_use]
+    pub fn context(&self, context: Context) -> Context {
+        Context { via: self.via.clone(), proposed_by: self.proposed_by.clone(), ..context }
     }
-    pub(super) fn success(&self, what: What, context: Context) -> Event {
+    /// An event on their account that went well.
+    #[must_use]
+    pub fn success(&self, what: What, context: Context) -> Event {
         Event::success(self.actor.clone(), what, self.context(context))
     }
-    fn failure(&self, what: What, error: &str, context: Context) -> Event {
+    /// An event on their account that did not work.
+    #[must_use]
+    pub fn failure(&self, what: What, error: &str, context: Context) -> Event {
         Event::failure(self.actor.clone(), what, error, self.context(context))
     }
 }
@@ -219,6 +234,47 @@ impl Registry {
         let seq = self.journal.commit(by.success(What::Disconnect {}, session.context())).await?;
         self.cut(std::slice::from_ref(&session), &Obituary::of(ObituaryCause::OperatorDisconnect)).await;
         Ok(Done::new(seq, format!("closed session {id} of {}", session.name)))
+    }
+
+    /// Closes all that an operator has open: sessions with their consoles, commands and forwards, and by `close` so many
+    /// `connections` to the control socket. It is no block.
+    ///
+    /// # Errors
+    /// [`ActError`] when there is nothing to close, or when it cannot be written down.
+    pub async fn log_out(
+        &self,
+        by: By,
+        operator: &OperatorName,
+        reason: Option<String>,
+        connections: usize,
+        close: impl FnOnce(),
+    ) -> Result<Done, ActError> {
+        let sessions = self.sessions().into_iter();
+        let sessions: Vec<_> =
+            sessions.filter(|s| s.kind == SessionKind::Operator && s.name == operator.as_str()).collect();
+        if sessions.is_empty() && connections == 0 {
+            return Err(ActError::NotFound(format!("{operator} has nothing open: no session, no control connection")));
+        }
+        let of = |t: &Arc<Tunnel>| {
+            let theirs = |v: &VisitorView| v.operator.as_deref() == Some(operator.as_str());
+            t.visitor_views().into_iter().filter(theirs).map(|v| (Arc::clone(t), v.id)).collect::<Vec<_>>()
+        };
+        let visits: Vec<_> = self.tunnels().iter().flat_map(of).collect();
+        let what =
+            What::Logout { operator: operator.clone(), sessions: sessions.len(), connections, visitors: visits.len() };
+        let (name, why) = (by.name(), reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default());
+        let seq = self.journal.commit(by.success(what, Context { reason, ..Context::default() })).await?;
+        close();
+        // A client has a moment to say goodbye; what it visits is cut before.
+        for (tunnel, visitor) in &visits {
+            // A tunnel that has ended meanwhile has no visitors.
+            let _ = tunnel.orders.send(TunnelOrder::Cut(*visitor));
+        }
+        let detail = crate::model::clean_line(&format!("logged out by {name}{why}"));
+        self.cut(&sessions, &Obituary::with(ObituaryCause::OperatorDisconnect, &detail)).await;
+        let (sessions, connections) = (count(sessions.len(), "session"), count(connections, "control connection"));
+        let visitors = count(visits.len(), "visitor");
+        Ok(Done::new(seq, format!("logged {operator} out: closed {sessions}, {connections}, {visitors}")))
     }
 
     /// Ends every session and tunnel: the daemon stops.

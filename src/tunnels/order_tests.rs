@@ -97,7 +97,7 @@ fn port(n: u16) -> Port {
     Port::try_from(n).unwrap()
 }
 fn alice() -> By {
-    By { actor: Actor::Operator("alice".into()), via: None }
+    By { actor: Actor::Operator("alice".into()), via: None, proposed_by: None }
 }
 
 /// What somebody does.

@@ -2,7 +2,7 @@
 
 use super::lifecycle::{ActError, By, Done, END_WAIT, count};
 use super::live::{Session, Tunnel};
-use super::registry::Registry;
+use super::registry::{Registry, State};
 use crate::audit::{Context, Event, What};
 use crate::config::Config;
 use crate::model::{BlockTarget, CaSerial, HostName, Obituary, ObituaryCause, RevocationView, now};
@@ -26,12 +26,7 @@ impl Registry {
         let saving = {
             let mut state = self.state();
             // One that could not be saved may be asked for again, until it is.
-            if let Some(b) = state.ledger.block(&target)
-                && !state.unsaved.contains(&target)
-            {
-                let (by, since) = (&b.by, b.since.format("%Y-%m-%d %H:%M:%SZ"));
-                return Err(ActError::Conflict(format!("{target} is revoked already, by {by} since {since}")));
-            }
+            state.not_revoked(&target)?;
             // From here on nobody gets in.
             state.ledger.apply(&Change::PutRevocation(block.clone()));
             state.unsaved.insert(target.clone());
@@ -66,6 +61,15 @@ impl Registry {
             summary.push_str(&format!("; {w}"));
         }
         Ok(Done { ok: warnings.is_empty(), revocation: Some(block), ..Done::new(seq, summary) })
+    }
+
+    /// Whether the target exists and can be revoked now.
+    ///
+    /// # Errors
+    /// [`ActError`] when it does not exist or is blocked already.
+    pub fn revocable(&self, target: &BlockTarget) -> Result<(), ActError> {
+        self.exists(&self.config(), target)?;
+        self.state().not_revoked(target)
     }
 
     /// Saves a block and writes it down. A disk that hangs must not keep the door open: after a moment what is held is
@@ -135,7 +139,7 @@ impl Registry {
         })
     }
 
-    fn held_by(&self, target: &BlockTarget) -> (Vec<Arc<Session>>, Vec<Arc<Tunnel>>) {
+    pub(super) fn held_by(&self, target: &BlockTarget) -> (Vec<Arc<Session>>, Vec<Arc<Tunnel>>) {
         match target {
             BlockTarget::Port(p) => (Vec::new(), self.tunnel(*p).into_iter().collect()),
             BlockTarget::Host(h) => self.with_tunnels(self.sessions_of(h)),
@@ -143,7 +147,7 @@ impl Registry {
         }
     }
 
-    fn with_tunnels(&self, sessions: Vec<Arc<Session>>) -> (Vec<Arc<Session>>, Vec<Arc<Tunnel>>) {
+    pub(super) fn with_tunnels(&self, sessions: Vec<Arc<Session>>) -> (Vec<Arc<Session>>, Vec<Arc<Tunnel>>) {
         let tunnels = sessions.iter().flat_map(|s| self.tunnels_of(s.id)).collect();
         (sessions, tunnels)
     }
@@ -206,6 +210,18 @@ impl Registry {
                     ..Context::default()
                 }
             }
+        }
+    }
+}
+
+impl State {
+    fn not_revoked(&self, target: &BlockTarget) -> Result<(), ActError> {
+        match self.ledger.block(target) {
+            Some(b) if !self.unsaved.contains(target) => {
+                let (by, since) = (&b.by, b.since.format("%Y-%m-%d %H:%M:%SZ"));
+                Err(ActError::Conflict(format!("{target} is revoked already, by {by} since {since}")))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The warden: ends sessions whose papers are good no longer, without anybody asking.
 
 use super::credential::Credential;
+use super::live::Session;
 use super::registry::Registry;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::{Config, ListNews};
@@ -74,6 +75,22 @@ impl Registry {
         let lists = self.revoked.load();
         lists.usable()?;
         lists.revoked(credential.suspect()).map_or(Ok(()), Err)
+    }
+
+    /// Whether what somebody once signed in with would sign in the same operator now.
+    ///
+    /// # Errors
+    /// The rule that would not let them in.
+    pub fn still_good(&self, session: &Session) -> Result<(), String> {
+        let (config, at) = (self.config(), now());
+        let c = &session.credential;
+        let holder = c.holder(&config, &session.user, session.source.ip(), at)?;
+        if session.holder().as_ref() != Some(&holder) {
+            return Err("what they signed in with is somebody else's".to_owned());
+        }
+        let blocked = c.blocked(&self.state().ledger, &config, &holder);
+        let listed = || self.revoked.load().revoked(c.suspect());
+        blocked.or_else(|| config.expired(&c.fingerprint, at)).or_else(listed).map_or(Ok(()), Err)
     }
 
     /// The lists that cannot be used, a sentence each.

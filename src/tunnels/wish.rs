@@ -1,7 +1,10 @@
 //! What an operator would do to the ledger, and what would come of it: nothing is done.
 
+use super::lifecycle::count;
+use super::live::{Session, Tunnel};
 use super::registry::Registry;
-use crate::model::{HostName, Port};
+use crate::model::{BlockTarget, HostName, OperatorName, Port, SessionId};
+use std::sync::Arc;
 
 /// An act as far as the ledger decides on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,16 @@ pub enum Wish {
     Release(Port),
     /// Keep a port free.
     Reserve(Port),
+    /// Block it, and cut what it holds.
+    Revoke(BlockTarget),
+    /// Lift its block.
+    Restore(BlockTarget),
+    /// Drop a host's sessions.
+    Reconnect(HostName),
+    /// Close a session.
+    Disconnect(SessionId),
+    /// Close all that an operator has open.
+    LogOut(OperatorName),
     /// The ledger has no say in it.
     Other,
 }
@@ -24,6 +37,10 @@ impl Registry {
     /// # Errors
     /// The rule that forbids it.
     pub fn would_do(&self, wish: Wish) -> Result<(Option<Port>, String), String> {
+        let wish = match self.would_cut(wish) {
+            Ok(decided) => return decided.map(|rule| (None, rule)),
+            Err(wish) => wish,
+        };
         let config = self.config();
         let state = self.state();
         let (ledger, in_use) = (&state.ledger, |p: Port| state.tunnels.contains_key(&p));
@@ -60,7 +77,50 @@ impl Registry {
                 let again = ledger.reservation(port).map(|r| format!(" (now by {}, anew)", r.by)).unwrap_or_default();
                 Ok((Some(port), format!("port {port} is free in team {team}'s range; nobody would get it{again}")))
             }
-            Wish::Other => Ok((None, "your role allows it".to_owned())),
+            _ => Ok((None, "your role allows it".to_owned())),
         }
     }
+
+    /// Of what is about sessions: the rule that allows it, with what it would close, or the one that forbids it. All else
+    /// is given back.
+    fn would_cut(&self, wish: Wish) -> Result<Result<String, String>, Wish> {
+        Ok(match wish {
+            Wish::Revoke(target) => self.revocable(&target).map_err(|e| e.to_string()).map(|()| {
+                let held = self.held_by(&target);
+                format!("{target} is not revoked; it would be until it is restored: {}", radius(&held))
+            }),
+            Wish::Restore(target) => match self.state().ledger.block(&target) {
+                Some(b) => Ok(format!("{target} was revoked by {}; that would end", b.by)),
+                None => Err(format!("{target} is not revoked")),
+            },
+            Wish::Reconnect(host) => match self.sessions_of(&host) {
+                sessions if sessions.is_empty() => {
+                    Err(format!("host {host} has no session to drop; it is not connected"))
+                }
+                sessions => Ok(format!("host {host} is connected: {}", radius(&self.with_tunnels(sessions)))),
+            },
+            Wish::Disconnect(id) => match self.session(id) {
+                Some(s) => {
+                    let name = s.name.clone();
+                    Ok(format!("session {id} is {name}'s: {}", radius(&self.with_tunnels(vec![s]))))
+                }
+                None => Err(format!("there is no session {id} (any more)")),
+            },
+            Wish::LogOut(operator) => {
+                let open = self.sessions().iter().filter(|s| s.meets(&BlockTarget::Operator(operator.clone()))).count();
+                Ok(format!(
+                    "{operator} has {} open, with what goes through; all of it is closed",
+                    count(open, "session")
+                ))
+            }
+            other => return Err(other),
+        })
+    }
+}
+
+/// What would be closed, in words.
+pub(super) fn radius((sessions, tunnels): &(Vec<Arc<Session>>, Vec<Arc<Tunnel>>)) -> String {
+    let visitors = tunnels.iter().map(|t| t.visitors_now()).sum();
+    let (sessions, tunnels) = (count(sessions.len(), "session"), count(tunnels.len(), "tunnel"));
+    format!("closes {sessions}, {tunnels}, {}", count(visitors, "visitor"))
 }

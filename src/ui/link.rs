@@ -169,7 +169,7 @@ async fn serve(
                 let newest = match &push {
                     Push::Snapshot(s) => Some(s.daemon.audit.seq).max(s.events.last().map(|r| r.seq)),
                     Push::Delta(d) => d.events.last().map(|r| r.seq),
-                    Push::Rows(_) => None,
+                    Push::Rows(_) | Push::Goodbye(_) => None,
                 };
                 *since = newest.max(*since);
                 if events.send(LinkEvent::Push(push)).await.is_err() {

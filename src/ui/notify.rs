@@ -69,6 +69,9 @@ pub(crate) const OWN_TITLE: &str = "\x1b[23;2t\x1b[22;2t";
 
 /// What the title says: how many incidents are more than notes.
 pub(crate) fn headline(state: &State) -> String {
+    if state.locked {
+        return tr!(state.lang(), frame.locked_title).to_owned();
+    }
     let Some(daemon) = &state.live.daemon else { return "portreeve".into() };
     let (name, l) = (&daemon.name, state.lang());
     match crate::triage::alarms(state.live.incidents()) {

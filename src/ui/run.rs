@@ -13,6 +13,7 @@ use super::{UiError, notify, view};
 use crate::control::protocol::Request;
 use crate::model::{self, Time};
 use base64::Engine as _;
+use chrono::TimeDelta;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -104,12 +105,14 @@ impl std::fmt::Debug for Options {
 }
 
 /// Why a console ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     /// Its user left.
     Quit,
     /// Its terminal went away.
     Hangup,
+    /// The daemon closed it, for this reason.
+    Dismissed(String),
     /// This process was asked to stop (a local console only).
     Signal,
 }
@@ -160,7 +163,9 @@ pub async fn run(io: TermIo, connector: Arc<dyn Connector>, options: Options) ->
         options,
         extra: format!("{}{}", if caps.titled { notify::KEEP_TITLE } else { "" }, paint::ENTER),
         title: String::new(),
+        pressed: Instant::now(),
         done: false,
+        dismissed: None,
     };
     console.perform(first);
     let exit = console.serve().await;
@@ -193,7 +198,11 @@ struct Console {
     extra: String,
     /// The terminal's title, as we have set it.
     title: String,
+    /// When a key was last pressed.
+    pressed: Instant,
     done: bool,
+    /// Why the daemon closes it, when it does.
+    dismissed: Option<String>,
 }
 
 impl Console {
@@ -279,7 +288,7 @@ impl Console {
                 }
             }
         }
-        Exit::Quit
+        self.dismissed.map_or(Exit::Quit, Exit::Dismissed)
     }
 
     /// The terminal's title, when it is to be another.
@@ -295,15 +304,23 @@ impl Console {
 
     fn tick(&mut self) {
         let now = (self.options.clock)();
+        // By the clock that nobody sets: that the other one was is neither a key nor the lack of one.
+        self.state.last_key = now - TimeDelta::from_std(self.pressed.elapsed()).unwrap_or_default();
         let effects = update::tick(&mut self.state, now);
         self.perform(effects);
     }
 
     fn typed(&mut self, typed: Vec<super::input::Typed>) {
         self.tick();
+        self.pressed = Instant::now();
         for t in typed {
+            let hidden = self.state.locked;
             let effects = update::typed(&mut self.state, t);
             self.perform(effects);
+            if hidden {
+                // What else came with the key that woke it was typed at what could not be seen.
+                return;
+            }
         }
     }
 
@@ -358,11 +375,18 @@ impl Console {
                 Effect::Save(edit) => self.world.save(edit, self.state.lang()),
                 Effect::Mouse(on) => self.extra.push_str(if on { paint::MOUSE_ON } else { paint::MOUSE_OFF }),
                 Effect::Tell(text) => {
+                    // Nor does it say elsewhere what it hides.
+                    let text =
+                        if self.state.locked { tr!(self.state.lang(), frame.locked_news).to_owned() } else { text };
                     let name = self.state.live.daemon.as_ref().map_or("portreeve", |d| d.name.as_str());
                     let bytes = self.state.own.set.notify.bytes(self.state.caps, name, &text);
                     self.extra.push_str(&bytes);
                 }
                 Effect::Redraw => self.painter.invalidate(),
+                Effect::Leave(why) => {
+                    self.dismissed = Some(why);
+                    self.done = true;
+                }
                 Effect::Quit => self.done = true,
             }
         }

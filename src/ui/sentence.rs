@@ -2,8 +2,8 @@
 
 use super::words::{Lang, model, obituary, rule, tr};
 use crate::audit::{Actor, Outcome, Record, What};
+pub(crate) use crate::control::command::quote;
 use crate::control::protocol::Action;
-use crate::model::Granted;
 
 /// `success`, `refused`, `failure`.
 pub(crate) fn outcome_word(o: Outcome) -> &'static str {
@@ -44,6 +44,9 @@ pub(crate) fn event(lang: Lang, r: &Record) -> String {
 pub(crate) fn told(lang: Lang, r: &Record) -> String {
     let c = &r.event.context;
     let mut s = what(lang, r);
+    if let Some(by) = &c.proposed_by {
+        s = tr!(lang, event.proposed_by, told = s, by);
+    }
     for extra in [&c.rule, &c.reason].into_iter().flatten() {
         s.push_str(" - ");
         s.push_str(&rule::said(lang, extra));
@@ -151,6 +154,13 @@ fn what(l: Lang, r: &Record) -> String {
             tr!(l, event.incident_over, cause, what, lasted = secs(*seconds))
         }
         What::OperatorRefused { action } => action.clone(),
+        What::Propose { what, proposal, .. } => tr!(l, event.propose, what, proposal),
+        What::Confirm { what, proposal } => tr!(l, event.confirm, what, proposal),
+        What::Withdraw { what, proposal } => tr!(l, event.withdraw, what, proposal),
+        What::Logout { operator, sessions, connections, visitors } => {
+            let sessions = tr!(l, event.sessions, n = *sessions + *connections);
+            tr!(l, event.logout, operator, sessions, visitors = tr!(l, event.visitors, n = *visitors))
+        }
         What::CutVisitor {} => tr!(l, event.cut).into(),
         What::Disconnect {} => tr!(l, event.disconnected).into(),
         What::Console { stage } => tr!(l, event.console, stage),
@@ -193,74 +203,5 @@ fn key(r: &Record) -> &str {
 
 /// The command that does the same from a shell.
 pub(crate) fn command(a: &Action) -> String {
-    let why = |r: &Option<String>| r.as_ref().map(|r| format!(" --reason {}", quote(r))).unwrap_or_default();
-    let port = |p: Option<crate::model::Port>| p.map(|p| format!(" {p}")).unwrap_or_default();
-    let rest = match a {
-        Action::Reconnect { host, .. } => format!("reconnect {host}"),
-        Action::Revoke { target, reason } => format!("revoke {}{}", quote(&target.typed()), why(reason)),
-        Action::Restore { target } => format!("restore {}", quote(&target.typed())),
-        Action::Assign { host, port: p, service, until, reason } => {
-            let service = service.as_ref().map(|s| format!(" --service {}", quote(s))).unwrap_or_default();
-            let until = until.map(|t| format!(" --until {}", moment(t))).unwrap_or_default();
-            format!("assign {host}{}{service}{until}{}", port(*p), why(reason))
-        }
-        Action::Move { from, to, reason } => format!("move {from}{}{}", port(*to), why(reason)),
-        Action::Release { port, reason } => format!("release {port}{}", why(reason)),
-        Action::Reserve { port, until, reason } => {
-            format!("reserve {port} --until {} --reason {}", moment(*until), quote(reason))
-        }
-        Action::Grant { what, until, reason } => {
-            let what = match what {
-                Granted::Role { operator, role, teams } => {
-                    let teams = teams.iter().flatten().map(|t| format!(" --team {t}")).collect::<String>();
-                    format!("role {operator} {role}{teams}")
-                }
-                Granted::Visitors { team, port, network } => {
-                    let team = team.as_ref().map(ToString::to_string).unwrap_or_default();
-                    format!("visitors {} {network}", port.map_or(team, |p| p.to_string()))
-                }
-            };
-            format!("grant {what} --until {} --reason {}", moment(*until), quote(reason))
-        }
-        Action::Ungrant { grant, reason } => format!("ungrant {grant}{}", why(reason)),
-        Action::CutVisitor { visitor } => format!("cut {visitor}"),
-        Action::Disconnect { session } => format!("disconnect {session}"),
-        Action::Mute { incident, for_s, reason } => {
-            let time = humantime::format_duration(std::time::Duration::from_secs(*for_s)).to_string();
-            format!("mute {} --for {} --reason {}", quote(incident), time.replace(' ', ""), quote(reason))
-        }
-        Action::Unmute { incident } => format!("unmute {}", quote(incident)),
-        Action::Approve { fingerprint, host, until, reason } => {
-            let until = until.map(|u| format!(" --until {}", u.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)));
-            format!("approve {} {host}{}{}", quote(fingerprint), until.unwrap_or_default(), why(reason))
-        }
-        Action::Unapprove { fingerprint, reason } => format!("unapprove {}{}", quote(fingerprint), why(reason)),
-        Action::Dismiss { fingerprint } => format!("dismiss {}", quote(fingerprint)),
-        Action::Reload => "reload".into(),
-        // Only a console has modes; in the palette it is this.
-        Action::WriteMode { on } => return if *on { ":write".into() } else { ":read".into() },
-    };
-    format!("portreeve {rest}")
-}
-
-/// As the command line takes it.
-fn moment(t: crate::model::Time) -> String {
-    t.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
-}
-
-/// For a POSIX shell.
-pub(crate) fn quote(s: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '@' | '+' | '=');
-    if !s.is_empty() && s.chars().all(plain) { s.to_owned() } else { format!("'{}'", s.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_line_survives_the_shell() {
-        let a = Action::Release { port: 20122_u16.try_into().unwrap(), reason: Some("it's done".into()) };
-        assert_eq!(command(&a), r"portreeve release 20122 --reason 'it'\''s done'");
-    }
+    a.command()
 }

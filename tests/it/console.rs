@@ -17,7 +17,7 @@ fn bastion() -> Builder {
 }
 
 /// The console over the control socket.
-fn local(b: &Bastion) -> Terminal {
+pub(crate) fn local(b: &Bastion) -> Terminal {
     let mut c = Command::new(BINARY);
     c.arg("--socket").arg(b.socket());
     Terminal::run(&c)
@@ -25,12 +25,17 @@ fn local(b: &Bastion) -> Terminal {
 
 /// The console over SSH.
 pub(crate) fn remote(b: &Bastion) -> Terminal {
+    remote_of(b, "ops")
+}
+
+/// The console over SSH, of this operator.
+pub(crate) fn remote_of(b: &Bastion, who: &str) -> Terminal {
     let mut c = Command::new("ssh");
-    c.args(["-tt", "-F", "none", "-q", "-p", &b.address().port().to_string(), "-i"]).arg(b.key("ops"));
+    c.args(["-tt", "-F", "none", "-q", "-p", &b.address().port().to_string(), "-i"]).arg(b.key(who));
     for o in ["IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"] {
         c.args(["-o", o]);
     }
-    c.arg("ops@127.0.0.1");
+    c.arg(format!("{who}@127.0.0.1"));
     Terminal::run(&c)
 }
 

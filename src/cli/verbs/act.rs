@@ -15,6 +15,12 @@ pub(super) async fn act(client: &Client, out: &mut Out<'_>, verb: &Verb) -> Resu
     let Some((mut wanted, yes)) = verb.action() else {
         return Err(Fail::Usage("this verb does nothing to the world".to_owned()));
     };
+    if yes.dry_run {
+        return match client.request(Request::Rehearse(wanted)).await? {
+            Reply::Explained(e) => super::judge::show_explanation(out, &e).await,
+            other => Err(unexpected(&other).into()),
+        };
+    }
     let cuts = action(wanted.id()).is_none_or(|spec| spec.cuts);
     let asks = cuts || action(wanted.id()).is_some_and(|spec| spec.danger == Danger::TypeName);
     if asks && !yes.yes {
@@ -85,13 +91,18 @@ impl Verb {
             Self::Reserve { port, until, reason, yes } => {
                 (Action::Reserve { port: *port, until: *until, reason: reason.clone() }, *yes)
             }
-            Self::Grant { what, yes } => {
+            Self::Grant { what, yes, dry_run } => {
                 let (what, until, reason) = what.granted();
-                (Action::Grant { what, until, reason }, Yes { yes: *yes })
+                (Action::Grant { what, until, reason }, Yes { yes: *yes, dry_run: *dry_run })
             }
             Self::Ungrant { grant, reason, yes } => (Action::Ungrant { grant: *grant, reason: reason.clone() }, *yes),
             Self::Cut { visitor, yes } => (Action::CutVisitor { visitor: *visitor }, *yes),
             Self::Disconnect { session, yes } => (Action::Disconnect { session: *session }, *yes),
+            Self::Logout { operator, reason, yes } => {
+                (Action::Logout { operator: operator.clone(), reason: reason.clone() }, *yes)
+            }
+            Self::Confirm { proposal, yes } => (Action::Confirm { proposal: *proposal }, *yes),
+            Self::Withdraw { proposal, yes } => (Action::Withdraw { proposal: *proposal }, *yes),
             Self::Mute { incident, time, reason, yes } => {
                 let (incident, reason) = (incident.clone(), reason.clone());
                 (Action::Mute { incident, for_s: time.as_secs(), reason }, *yes)
@@ -179,6 +190,17 @@ fn blast_radius(wanted: &Action, s: &Snapshot) -> String {
             let cut = of_sessions(s, |x| x.fingerprint == *fingerprint);
             format!("Take back the approval of {fingerprint}: {cut}")
         }
+        Action::Logout { operator, .. } => {
+            let cut = of_sessions(s, |x| x.kind == SessionKind::Operator && x.name == operator.as_str());
+            format!("Log {operator} out, with all that goes through their sessions: {cut}")
+        }
+        Action::Confirm { proposal } => match s.daemon.proposals.iter().find(|p| p.id == *proposal) {
+            Some(p) => {
+                let why = p.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+                format!("Do what {} has proposed{why}: {}. {}", p.by, p.what, p.blast)
+            }
+            None => format!("Confirm the proposal {proposal}, which is not known now"),
+        },
         other => other.id().to_owned(),
     }
 }

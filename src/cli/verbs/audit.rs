@@ -107,6 +107,7 @@ async fn follow(client: &Client, out: &mut Out<'_>, query: AuditQuery, as_ocsf: 
             Some(Push::Delta(d)) => (d.events, d.events_missed),
             Some(Push::Snapshot(s)) => (s.events, 0),
             Some(Push::Rows(_)) => continue,
+            Some(Push::Goodbye(why)) => return Err(Fail::Client(ClientError::Closed(format!(": {why}")))),
             None => return Err(gone()),
         };
         if missed > 0 {

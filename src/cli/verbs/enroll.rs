@@ -44,6 +44,10 @@ pub(super) async fn enroll(client: &Client, out: &mut Out<'_>, wanted: Wanted<'_
             reason: wanted.reason.cloned(),
         };
         assigned = match client.request(Request::Act(action)).await? {
+            Reply::Done(outcome) if outcome.proposal.is_some() => {
+                out.remark(&format!("{}; then run this again\n", outcome.summary)).await?;
+                return Ok(Exit::NotOk);
+            }
             Reply::Done(outcome) => Some(outcome),
             other => return Err(unexpected(&other).into()),
         };

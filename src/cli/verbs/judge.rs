@@ -5,7 +5,7 @@ use crate::cli::human::count;
 use crate::cli::out::{Fail, Out};
 use crate::cli::table::Tone;
 use crate::control::client::{Client, unexpected};
-use crate::control::protocol::{Reply, Request};
+use crate::control::protocol::{Explanation, Reply, Request};
 use crate::model::clean;
 
 /// Longest sentence shown.
@@ -17,9 +17,14 @@ pub(super) async fn explain(client: &Client, out: &mut Out<'_>, who: &str, port:
         Reply::Explained(e) => e,
         other => return Err(unexpected(&other).into()),
     };
+    show_explanation(out, &answer).await
+}
+
+/// Writes whether something would be allowed and why, and says by the exit code which way.
+pub(super) async fn show_explanation(out: &mut Out<'_>, answer: &Explanation) -> Result<Exit, Fail> {
     let exit = if answer.allowed { Exit::Done } else { Exit::NotOk };
     if out.json {
-        out.json(&answer).await?;
+        out.json(answer).await?;
         return Ok(exit);
     }
     let mut text = String::new();

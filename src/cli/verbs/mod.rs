@@ -9,6 +9,7 @@ mod judge;
 mod keys;
 mod pending;
 mod ports;
+mod proposals;
 mod show;
 mod triage;
 
@@ -110,6 +111,7 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         }
         Verb::Keys { name, unused } => keys::keys(client, out, name.as_deref(), *unused).await,
         Verb::Pending => pending::pending(client, out).await,
+        Verb::Proposals => proposals::proposals(client, out).await,
         Verb::Check { .. } => judge::check(client, out).await,
         Verb::Reconnect { .. }
         | Verb::Revoke { .. }
@@ -122,6 +124,9 @@ async fn dispatch(verb: &Verb, client: &Client, out: &mut Out<'_>) -> Result<Exi
         | Verb::Ungrant { .. }
         | Verb::Cut { .. }
         | Verb::Disconnect { .. }
+        | Verb::Logout { .. }
+        | Verb::Confirm { .. }
+        | Verb::Withdraw { .. }
         | Verb::Mute { .. }
         | Verb::Unmute { .. }
         | Verb::Approve { .. }

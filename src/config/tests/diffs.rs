@@ -137,3 +137,24 @@ fn settings_say_whether_they_wait_for_a_restart() {
     assert_eq!(kept.ssh.drain, new.ssh.drain);
     assert_eq!(Diff::between(&kept, &new).sentences(), restart);
 }
+
+#[test]
+fn rules_of_actions_and_times_without_a_key_hold_at_once() {
+    let rules =
+        "[actions.revoke]\nrole = \"admin\"\ntwo_person = [\"team\", \"ca\"]\n[actions.reload]\ntwo_person = true\n";
+    let text = format!("[control]\nidle_lock = \"10m\"\nidle_logout = \"8h\"\n{rules}{BEFORE}");
+    let (old, new) = (good(BEFORE), good(&text));
+    let changes = [
+        "action revoke: role operator → admin",
+        "action revoke: two_person false → ca, team",
+        "action reload: two_person false → true",
+        "control.idle_lock: off → 10m",
+        "control.idle_logout: off → 8h",
+    ];
+    assert_eq!(Diff::between(&old, &new).sentences(), changes);
+    assert!(Diff::between(&new.clone().with_running(&old), &new).is_empty(), "none of it waits for a restart");
+    assert!(new.two_person("revoke", Some("team")) && !new.two_person("revoke", Some("host")));
+    assert!(new.two_person("reload", None) && !new.two_person("assign", None));
+    let off = good(&format!("[control]\nidle_lock = \"off\"\n{BEFORE}"));
+    assert!(Diff::between(&old, &off).is_empty());
+}

@@ -26,6 +26,7 @@ fn with(title: &str, line: &str) -> String {
             section("hosts.h.ports.s", &["port = 20100"])
         ),
         "operators.NAME" => section("operators.o", &["keys = \"@ALICE\""]),
+        "actions.NAME" => section("actions.revoke", &[]),
         "shipping.NAME" if key.trim() == "ca" => section("shipping.s", &["to = \"tls:siem:6514\""]),
         "shipping.NAME" => section("shipping.s", &["to = \"journald\""]),
         "authorities.NAME" => section("authorities.a", &["keys = \"@ALICE\"", "vouches_for = \"hosts\""]),

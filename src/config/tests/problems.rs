@@ -406,3 +406,39 @@ fn authorities_and_principals() {
     let team = base.replace("principals = \"db\"", "").replace("ports", "principals = \"team:pay\"\nports");
     super::good(&team);
 }
+
+#[test]
+fn rules_of_actions_ask_for_more_and_are_of_actions_that_exist() {
+    check(&[
+        case(
+            "[actions.revok]\nrole = \"admin\"",
+            (1, 10),
+            "not an action that can have rules",
+            "did you mean `revoke`?",
+        ),
+        case(
+            "[actions.confirm]\nrole = \"admin\"",
+            (1, 10),
+            "not an action that can have rules",
+            "actions are reconnect",
+        ),
+        case("[actions]\nrevoke = \"admin\"", (2, 10), "must be a section", "write [actions.revoke]"),
+        case("[actions.revoke]\nroles = \"admin\"", (2, 1), "is not a key of [actions.revoke]", "did you mean `role`?"),
+        case(
+            "[actions.reload]\nrole = \"operator\"",
+            (2, 8),
+            "is operator, less than what reload needs anyhow (admin)",
+            "a rule can only ask for more",
+        ),
+        case("[actions.revoke]\nrole = \"viewer\"", (2, 8), "is viewer, less than", "write \"operator\" or higher"),
+        case(
+            "[actions.assign]\ntwo_person = [\"team\"]",
+            (2, 14),
+            "must be true or false, not a list",
+            "write true or",
+        ),
+        case("[actions.revoke]\ntwo_person = [\"teams\"]", (2, 15), "cannot be \"teams\"", "did you mean \"team\"?"),
+        case("[control]\nidle_lock = \"2s\"", (2, 13), "is below 5 seconds", "\"10m\" suits most"),
+        case("[control]\nidle_logout = \"never\"", (2, 15), "is not a duration", "such as"),
+    ]);
+}

@@ -17,6 +17,8 @@ pub enum Push {
     Rows(Rows),
     /// What changed since the last push.
     Delta(Delta),
+    /// The last of all: why the daemon closes the connection. A console leaves rather than dial again.
+    Goodbye(String),
 }
 
 /// Some rows of a snapshot that came without them.

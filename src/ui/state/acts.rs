@@ -25,6 +25,7 @@ pub(crate) enum Never {
     Dropped,
     Cut,
     Closed,
+    Confirmed,
     Reloaded,
     Unapproved,
     Dismissed,
@@ -39,6 +40,7 @@ impl Never {
             Self::Dropped => tr!(lang, undo.dropped),
             Self::Cut => tr!(lang, undo.cut),
             Self::Closed => tr!(lang, undo.closed),
+            Self::Confirmed => tr!(lang, undo.confirmed),
             Self::Reloaded => tr!(lang, undo.reloaded),
             Self::Unapproved => tr!(lang, undo.unapproved),
             Self::Dismissed => tr!(lang, undo.dismissed),
@@ -123,6 +125,9 @@ impl Acts {
 
 /// What takes an act back.
 fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
+    if let Some(p) = &o.proposal {
+        return Undo::By(Action::Withdraw { proposal: p.id });
+    }
     match action {
         Action::Revoke { target, .. } => Undo::By(Action::Restore { target: target.clone() }),
         Action::Restore { target } => {
@@ -149,7 +154,8 @@ fn inverse(action: &Action, before: &Before, o: &Outcome) -> Undo {
         },
         Action::Reconnect { .. } => Undo::Never(Never::Dropped),
         Action::CutVisitor { .. } => Undo::Never(Never::Cut),
-        Action::Disconnect { .. } => Undo::Never(Never::Closed),
+        Action::Disconnect { .. } | Action::Logout { .. } => Undo::Never(Never::Closed),
+        Action::Confirm { .. } => Undo::Never(Never::Confirmed),
         Action::Reload => Undo::Never(Never::Reloaded),
         Action::Approve { fingerprint, .. } => {
             Undo::By(Action::Unapprove { fingerprint: fingerprint.clone(), reason: None })
@@ -180,6 +186,7 @@ fn takes_back(done: &Action, undo: &Undo) -> bool {
         (Action::Ungrant { grant: a, .. }, Action::Ungrant { grant: b, .. }) => return a == b,
         (Action::Grant { what: a, .. }, Action::Grant { what: b, .. }) => return a == b,
         (Action::Unapprove { fingerprint: a, .. }, Action::Unapprove { fingerprint: b, .. }) => return a == b,
+        (Action::Withdraw { proposal: a }, Action::Withdraw { proposal: b }) => return a == b,
         _ => {}
     }
     let key = |a: &Action| -> (Option<BlockTarget>, Option<Port>, Option<Port>) {

@@ -25,8 +25,9 @@ use super::caps::Caps;
 use super::theme::Palette;
 use super::words::{Lang, tr};
 use crate::audit::Record;
+use crate::control::actions::ActionSpec;
 use crate::control::protocol::{Action, Identity};
-use crate::model::{Port, Role, Seq, SessionId, Time, VisitorView};
+use crate::model::{ActionRuleView, Port, ProposalView, Role, Seq, SessionId, Time, VisitorView};
 use chrono::TimeDelta;
 use dialog::{Dialog, Prompt};
 use filter::Filter;
@@ -156,6 +157,8 @@ pub(crate) enum Pending {
     Chain,
     /// The dry run of this.
     Rehearse(Action),
+    /// That somebody sits here.
+    Active,
 }
 
 /// Everything.
@@ -206,6 +209,12 @@ pub(crate) struct State {
     /// What it has said, oldest first.
     pub(crate) said: std::collections::VecDeque<(Time, Message)>,
     pub(crate) write_until: Option<Time>,
+    /// When a key was last pressed.
+    pub(crate) last_key: Time,
+    /// Nobody has pressed one for too long: nothing is shown until somebody does.
+    pub(crate) locked: bool,
+    /// When the daemon was last told that somebody sits here.
+    pub(crate) told_active: Option<Time>,
     pub(crate) pending: BTreeMap<u64, Pending>,
     pub(crate) next_request: u64,
     /// `g` was typed; another makes `gg`.
@@ -280,6 +289,9 @@ impl State {
             keyed: false,
             said: std::collections::VecDeque::new(),
             write_until: None,
+            last_key: now,
+            locked: false,
+            told_active: None,
             pending: BTreeMap::new(),
             next_request: 1,
             g_typed: false,
@@ -338,6 +350,25 @@ impl State {
         self.who.as_ref().map_or(Role::Viewer, |w| w.rights().best())
     }
 
+    /// The least role for an action, as the daemon has it.
+    pub(crate) fn role_for(&self, spec: &ActionSpec) -> Role {
+        self.rule_of(spec).map_or(spec.role, |r| r.role.max(spec.role))
+    }
+
+    /// Whether another operator must confirm an action; `kind`: of what it is about, for revoke and restore.
+    pub(crate) fn needs_second(&self, spec: &ActionSpec, kind: Option<&str>) -> bool {
+        self.rule_of(spec).is_some_and(|r| r.needs_second(kind))
+    }
+
+    /// For what of an action another operator must say yes.
+    pub(crate) fn two_operators(&self, spec: &ActionSpec) -> &[String] {
+        self.rule_of(spec).map_or(&[], |r| &r.two_person)
+    }
+
+    fn rule_of(&self, spec: &ActionSpec) -> Option<&ActionRuleView> {
+        self.live.daemon.as_ref()?.rules.iter().find(|r| r.verb == spec.verb)
+    }
+
     /// No tunnel is or was live here, none is blocked, and the daemon knows the line that makes a first one.
     pub(crate) fn first_tunnel(&self) -> Option<&str> {
         let line = self.live.daemon.as_ref()?.first_tunnel.as_deref()?;
@@ -350,7 +381,29 @@ impl State {
         let Some(d) = &self.live.daemon else { return vec![] };
         let failure = d.audit.failure.iter().map(|why| tr!(self.lang(), frame.journal_fails, why));
         let found = d.audit.notice.iter().map(|notice| tr!(self.lang(), frame.journal_notice, notice));
-        failure.chain(found).chain(d.notices.iter().cloned()).collect()
+        // What can be answered stands before what can only be known.
+        let mut waiting: Vec<_> = d.proposals.iter().collect();
+        waiting.sort_by_key(|p| (!p.may_confirm, p.id));
+        let waiting = waiting.into_iter().map(|p| self.proposal_notice(p));
+        failure.chain(waiting).chain(found).chain(d.notices.iter().cloned()).collect()
+    }
+
+    fn proposal_notice(&self, p: &ProposalView) -> String {
+        let l = self.lang();
+        let (by, what, id, until) = (&p.by, &p.what, p.id, p.until.format("%H:%M:%SZ"));
+        // The reason is in the command already.
+        match (p.yours, p.may_confirm) {
+            (true, _) => tr!(l, frame.proposal_yours, what, until, id),
+            (false, true) => tr!(l, frame.proposal_confirm, by, what, until, id, write = self.key("write")),
+            (false, false) => tr!(l, frame.proposal_other, by, what, until),
+        }
+    }
+
+    /// After how long without a key nothing is shown, and when that is.
+    pub(crate) fn locks_at(&self) -> Option<(TimeDelta, Time)> {
+        let seconds = self.live.daemon.as_ref()?.idle_lock_s.and_then(|s| i64::try_from(s).ok())?;
+        let after = TimeDelta::try_seconds(seconds)?;
+        (!self.locked).then(|| (after, self.last_key + after))
     }
 
     pub(crate) fn row(&self, port: Port) -> Option<&Row> {
@@ -425,7 +478,8 @@ impl State {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let rates = self.live.rates_end(self.now);
         let leaves = (self.screen == Screen::Changes).then(|| self.changes.leaves()).flatten();
-        [self.write_until, self.interrupt_until, self.visitors_due, self.journal.chain_due, rates, leaves]
+        let locks = self.locks_at().map(|(_, at)| at);
+        [self.write_until, self.interrupt_until, self.visitors_due, self.journal.chain_due, rates, leaves, locks]
             .into_iter()
             .flatten()
             .min()

@@ -3,6 +3,7 @@
 mod grants;
 mod keys;
 mod ports;
+mod two;
 
 use super::{Effect, bulk, mute, say, send_action};
 use crate::control::actions::{ActionSpec, Danger};
@@ -18,6 +19,7 @@ pub(super) use grants::{grant, ungrant};
 pub(super) use keys::unapprove;
 use ports::reserve;
 pub(super) use ports::{assign, assign_next, of_lease, of_reservation};
+pub(super) use two::{proposal, second};
 
 /// Enters or leaves write mode. The mode begins when the daemon has agreed.
 pub(super) fn write_mode(state: &mut State, on: bool, out: &mut Vec<Effect>) {
@@ -46,8 +48,8 @@ pub(super) fn hindrance(state: &State, spec: &ActionSpec) -> Option<String> {
     let verb = action::name(l, spec);
     if !state.is_live() {
         Some(tr!(l, ask.verb_off, verb))
-    } else if state.role() < spec.role {
-        let (needed, role) = (model::role(l, spec.role), model::role(l, state.role()));
+    } else if state.role() < state.role_for(spec) {
+        let (needed, role) = (model::role(l, state.role_for(spec)), model::role(l, state.role()));
         Some(tr!(l, ask.verb_role, verb, needed, role))
     } else if !state.writable() {
         Some(tr!(l, ask.verb_read_only, key = state.key("write"), verb))
@@ -62,7 +64,7 @@ pub(super) fn ask(state: &mut State, spec: &'static ActionSpec) {
         return say(state, Tone::Bad, why);
     }
     match question(state, spec) {
-        Ok(ask) => state.dialog = Some(Dialog::Ask(Box::new(ask))),
+        Ok(ask) => state.dialog = Some(Dialog::Ask(Box::new(second(state, ask)))),
         Err(why) => say(state, Tone::Info, why),
     }
 }
@@ -127,6 +129,11 @@ fn question(state: &State, spec: &'static ActionSpec) -> Result<Ask, String> {
         "disconnect" => {
             let s = state.selected_session().filter(|_| state.screen == Screen::Sessions);
             Ok(disconnect(state, spec, s.ok_or_else(|| tr!(l, ask.select_session))?.id))
+        }
+        "logout" => {
+            let s = state.selected_session().filter(|s| state.screen == Screen::Sessions && s.team.is_none());
+            let name = s.ok_or_else(|| tr!(l, ask.select_operator))?.name.clone();
+            two::log_out(state, spec, &name, None)
         }
         "restore" => {
             let blocked = row.and_then(|r| r.view.revoked.as_ref()).map(|r| r.target.clone());
@@ -223,6 +230,14 @@ pub(super) fn from_words(state: &State, spec: &'static ActionSpec, words: &[&str
         "disconnect" => {
             extra(1)?;
             Ok(disconnect(state, spec, first.parse()?))
+        }
+        "logout" => {
+            let reason = words.get(1..).unwrap_or_default().join(" ");
+            two::log_out(state, spec, first, Some(reason).filter(|r| !r.is_empty()))
+        }
+        "confirm" | "withdraw" => {
+            extra(1)?;
+            proposal(state, spec, first.parse()?)
         }
         "mute" | "unmute" => mute::from_words(state, spec, words),
         "grant" => grants::from_words(state, spec, words),
@@ -343,6 +358,9 @@ pub(super) fn refresh(state: &State, ask: &mut Ask) {
         BlockTarget::Operator(_) | BlockTarget::Serial(_) | BlockTarget::Id(_) | BlockTarget::Ca(_) => vec![],
     };
     ask.facts.push(tr!(l, ask.revoke_fact).into());
+    if state.needs_second(ask.spec, Some(target.kind())) {
+        ask.facts.push(tr!(l, ask.second).into());
+    }
     if let Some((port, _, host)) = &ask.seen
         && matches!(target, BlockTarget::Port(_))
     {

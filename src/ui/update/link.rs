@@ -3,7 +3,7 @@
 use super::{Effect, bulk, changes, journal, ran, rehearse, report, say, send, tabs, visitors};
 use crate::audit::AuditQuery;
 use crate::control::protocol::{Action, ApiError, Identity, Push, Reply, Request, Snapshot};
-use crate::model::{Incident, Severity};
+use crate::model::{Incident, ProposalId, Severity};
 use crate::ui::link::LinkEvent;
 use crate::ui::notify::Notify;
 use crate::ui::state::{Link, Pending, State, Tone};
@@ -33,7 +33,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             let shown = match push {
                 Push::Snapshot(s) => state.live.snapshot(s),
                 Push::Rows(rows) => state.live.rows(rows),
-                Push::Delta(_) => false,
+                Push::Delta(_) | Push::Goodbye(_) => false,
             };
             if shown {
                 state.link = Link::Live;
@@ -44,6 +44,7 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 state.changes.rescan();
             }
         }
+        LinkEvent::Push(Push::Goodbye(why)) => out.push(Effect::Leave(why)),
         LinkEvent::Push(Push::Delta(d)) => {
             if d.events_missed > 0 {
                 let after = state.live.events.back().map(|r| r.seq);
@@ -53,8 +54,10 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             }
             let touched = state.selected_port().is_some_and(|p| d.tunnels.iter().any(|t| t.lease.port == p));
             let known = d.incidents.as_ref().and_then(|_| down(state));
+            let before = proposed(state);
             state.live.delta(d);
             tell(state, known, &mut out);
+            tell_proposals(state, &before, &mut out);
             state.resort();
             if touched {
                 visitors(state, &mut out);
@@ -104,6 +107,23 @@ pub(crate) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
 fn down(state: &State) -> Option<HashSet<String>> {
     let all = state.live.incidents().iter().filter(|i| i.severity == Severity::Down);
     (state.live.triaged() && state.own.set.notify != Notify::None).then(|| all.map(|i| i.id.clone()).collect())
+}
+
+/// What could be confirmed here.
+fn proposed(state: &State) -> HashSet<ProposalId> {
+    let all = state.live.daemon.iter().flat_map(|d| &d.proposals);
+    all.filter(|p| p.may_confirm).map(|p| p.id).collect()
+}
+
+/// Tells what can be confirmed here and could not before: somebody waits for it.
+fn tell_proposals(state: &State, before: &HashSet<ProposalId>, out: &mut Vec<Effect>) {
+    if state.own.set.notify == Notify::None {
+        return;
+    }
+    let all = state.live.daemon.iter().flat_map(|d| &d.proposals);
+    for p in all.filter(|p| p.may_confirm && !before.contains(&p.id)) {
+        out.push(Effect::Tell(tr!(state.lang(), link.proposed, by = p.by, what = p.what, id = p.id)));
+    }
 }
 
 /// Tells what is down and was not before. What was so when the console came is no news.
@@ -156,7 +176,12 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
             }
         }
         (Pending::Action { action, .. }, Ok(Reply::Done(o))) => {
-            let tone = if o.ok { Tone::Ok } else { Tone::Bad };
+            let tone = match (&o.proposal, o.ok) {
+                // Nothing went wrong: it waits.
+                (Some(_), _) => Tone::Info,
+                (None, true) => Tone::Ok,
+                (None, false) => Tone::Bad,
+            };
             state.acts.end(state.now, action.clone(), Ok(&o));
             report(
                 state,
@@ -178,7 +203,7 @@ fn reply(state: &mut State, pending: Pending, result: Result<Reply, ApiError>, o
             state.visitors = Some((port, state.now, visitors));
         }
         (Pending::Visitors(_), Err(e)) => say(state, Tone::Bad, tr!(state.lang(), link.visitors, why = e)),
-        (Pending::Older | Pending::Missed | Pending::Visitors(_), Ok(_)) => {}
+        (Pending::Older | Pending::Missed | Pending::Visitors(_), Ok(_)) | (Pending::Active, _) => {}
     }
 }
 

@@ -5,6 +5,7 @@ mod bulk;
 mod changes;
 mod clipboard;
 mod export;
+mod idle;
 mod journal;
 mod link;
 mod mouse;
@@ -58,6 +59,8 @@ pub(crate) enum Effect {
     Mouse(bool),
     /// Draw everything anew.
     Redraw,
+    /// Leave, for this reason.
+    Leave(String),
     /// Leave.
     Quit,
 }
@@ -74,6 +77,9 @@ const VISITORS_FRESH_MS: i64 = 2_000;
 /// Something was typed.
 pub(crate) fn typed(state: &mut State, typed: Typed) -> Vec<Effect> {
     let mut out = vec![];
+    if idle::woken(state, &mut out) {
+        return out;
+    }
     state.keyed = true;
     match typed {
         Typed::Mouse(m) => mouse::mouse(state, m, &mut out),
@@ -140,6 +146,7 @@ pub(crate) fn tick(state: &mut State, now: Time) -> Vec<Effect> {
         say(state, Tone::Info, tr!(state.lang(), ask.write_ended, write = state.key("write")));
         send_action(state, Action::WriteMode { on: false }, &mut out);
     }
+    idle::tick(state, now, &mut out);
     out
 }
 

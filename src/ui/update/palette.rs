@@ -63,7 +63,7 @@ pub(super) fn run(state: &mut State, line: &str, out: &mut Vec<Effect>) {
             Some(spec) => match act::hindrance(state, spec) {
                 Some(why) => say(state, Tone::Bad, why),
                 None => match act::from_words(state, spec, args) {
-                    Ok(ask) => state.dialog = Some(Dialog::Ask(Box::new(ask))),
+                    Ok(ask) => state.dialog = Some(Dialog::Ask(Box::new(act::second(state, ask)))),
                     Err(why) => say(state, Tone::Bad, why),
                 },
             },
@@ -111,6 +111,16 @@ pub(crate) fn candidates(state: &State, line: &str) -> Vec<String> {
         ["grant", "role", _] => ["viewer", "operator", "admin"].map(str::to_owned).to_vec(),
         ["grant", "role", _, _, ..] => state.live.teams.iter().map(|t| t.name.to_string()).collect(),
         ["ungrant"] => state.live.grants().iter().map(|g| g.id.to_string()).collect(),
+        ["confirm" | "withdraw"] => {
+            let waiting = state.live.daemon.iter().flat_map(|d| &d.proposals);
+            waiting.map(|p| p.id.to_string()).collect()
+        }
+        ["logout"] => {
+            let theirs = |s: &&crate::model::SessionView| s.kind == crate::model::SessionKind::Operator;
+            let names: std::collections::BTreeSet<String> =
+                state.live.sessions.values().filter(theirs).map(|s| s.name.clone()).collect();
+            names.into_iter().collect()
+        }
         ["move" | "release"] => state.live.tunnels.keys().map(ToString::to_string).collect(),
         ["restore"] => {
             let blocks = state.live.daemon.iter().flat_map(|d| &d.revocations);

@@ -121,6 +121,7 @@ fn question(state: &State, spec: &'static ActionSpec, by: &Action) -> Result<Ask
             act::grant(state, spec, what.clone(), (&until, reason))
         }
         Action::Ungrant { grant, .. } => act::ungrant(state, spec, *grant)?,
+        Action::Withdraw { proposal } => act::proposal(state, spec, *proposal)?,
         Action::Unmute { incident } => super::mute::question(state, spec, incident)?,
         _ => return Err(tr!(l, undo.no_question).into()),
     })

@@ -46,6 +46,25 @@ pub(super) fn tiny(c: &mut Canvas<'_>, area: Rect) {
     c.put(area, area.x, area.y + 2, &note, text_style);
 }
 
+/// Instead of everything, while nobody is there.
+pub(super) fn locked(c: &mut Canvas<'_>, area: Rect) {
+    let l = c.lang();
+    let seconds = c.state.live.daemon.as_ref().and_then(|d| d.idle_lock_s).unwrap_or(0);
+    let time = humantime::format_duration(std::time::Duration::from_secs(seconds));
+    let (plain, dim) = (c.pal.text, c.pal.dim);
+    let lines = [(tr!(l, frame.locked, time), plain), (tr!(l, frame.locked_key).to_owned(), dim)];
+    let width = usize::from(area.width);
+    let lines: Vec<_> = lines
+        .iter()
+        .flat_map(|(s, style)| text::wrap(s, width.max(8)).into_iter().map(|line| (line, *style)))
+        .collect();
+    let top = area.y + area.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(0)) / 2;
+    for (y, (line, style)) in (top..area.bottom()).zip(lines) {
+        let indent = u16::try_from(width.saturating_sub(text::width(&line)) / 2).unwrap_or(0);
+        c.put(area, area.x + indent, y, &line, style);
+    }
+}
+
 /// Draws the frame and gives the room inside.
 pub(super) fn around(c: &mut Canvas<'_>, area: Rect, plan: Plan) -> Rect {
     let mut y = area.y;
@@ -348,9 +367,10 @@ fn hints(c: &mut Canvas<'_>, area: Rect, y: u16) {
     if c.state.role() >= Role::Operator {
         if c.state.writable() {
             let many = screen == Screen::Tunnels && !c.state.detail && !c.state.marks.is_empty();
+            let may = |a: &ActionSpec| c.state.role() >= c.state.role_for(a);
             let fits = |a: &&ActionSpec| match many {
                 true => crate::ui::update::in_bulk(a),
-                false => offered(a, screen) && at_home(a, screen) && here(c, a),
+                false => offered(a, screen) && at_home(a, screen) && here(c, a) && may(a),
             };
             for a in ACTIONS.iter().filter(fits) {
                 if let Some(k) = keys.of_action(a.verb) {

@@ -43,12 +43,14 @@ pub(super) fn lines(c: &Canvas<'_>, width: usize) -> Vec<Vec<Span>> {
     out.push(vec![(tr!(l, help.actions, key = map.say("write")), title)]);
     for a in ACTIONS {
         let k = map.of_action(a.verb).unwrap_or_else(|| format!(":{}", a.verb));
-        let (help, role) = (words::action::help(l, a), words::model::role(l, a.role));
+        let (help, role) = (words::action::help(l, a), words::model::role(l, c.state.role_for(a)));
         let (verb, args) = (a.verb, a.args);
         let said = match a.danger {
             Danger::TypeName => tr!(l, help.action_typed, help, verb, args, role),
             _ => tr!(l, help.action, help, verb, args, role),
         };
+        let kinds = c.state.two_operators(a);
+        let said = if kinds.is_empty() { said } else { tr!(l, help.two_operators, said, kinds = kinds.join(", ")) };
         entry(&mut out, &k, &said);
     }
     out.push(vec![]);

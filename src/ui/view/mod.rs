@@ -62,7 +62,9 @@ pub(crate) fn draw(state: &State) -> Drawn {
     let text = c.pal.text;
     c.tint(whole, text);
     let plan = state.plan();
-    if plan.tiny {
+    if state.locked {
+        frame::locked(&mut c, whole);
+    } else if plan.tiny {
         frame::tiny(&mut c, whole);
     } else {
         let body = frame::around(&mut c, whole, plan);

@@ -324,6 +324,7 @@ fn log_80x24() {
             lease: None,
             revocation: None,
             grant: None,
+            proposal: None,
         };
         update::link(&mut s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
     }
@@ -465,6 +466,7 @@ fn an_action_is_watched_and_then_told_with_its_number() {
         lease: None,
         revocation: None,
         grant: None,
+        proposal: None,
     };
     update::link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(outcome))));
     assert!(show(&s).contains("✓ $ portreeve reconnect pay-db  seq 120: back in 3.2 s on the same ports"));

@@ -75,7 +75,15 @@ fn write_mode_begins_when_the_daemon_agrees_and_ends_after_ten_minutes() {
     let effects = keys(&mut s, ":write\r");
     let [Effect::Send(id, Request::Act(Action::WriteMode { on: true }))] = effects[..] else { panic!("{effects:?}") };
     assert!(!s.writable());
-    let done = Outcome { seq: Seq(1), summary: String::new(), ok: true, lease: None, revocation: None, grant: None };
+    let done = Outcome {
+        seq: Seq(1),
+        summary: String::new(),
+        ok: true,
+        lease: None,
+        revocation: None,
+        grant: None,
+        proposal: None,
+    };
     link(&mut s, LinkEvent::Reply(id, Ok(Reply::Done(done))));
     assert!(s.writable());
     keys(&mut s, "x");
@@ -115,8 +123,15 @@ fn assign_move_and_release_say_what_they_mean() {
 fn done(s: &mut State, effects: &[Effect], seq: u64, lease: Option<crate::model::LeaseView>) -> Action {
     // A rehearsal may have been asked for before.
     let Some(Effect::Send(id, Request::Act(action))) = effects.last() else { panic!("{effects:?}") };
-    let o =
-        Outcome { seq: Seq(seq), summary: format!("outcome {seq}"), ok: true, lease, revocation: None, grant: None };
+    let o = Outcome {
+        seq: Seq(seq),
+        summary: format!("outcome {seq}"),
+        ok: true,
+        lease,
+        revocation: None,
+        grant: None,
+        proposal: None,
+    };
     link(s, LinkEvent::Reply(*id, Ok(Reply::Done(o))));
     action.clone()
 }
@@ -191,6 +206,7 @@ fn an_undo_shows_what_it_cuts_and_is_rehearsed() {
             lease: Some(lease.clone()),
             revocation: None,
             grant: None,
+            proposal: None,
         };
         s.acts = Default::default();
         s.acts.begin(&action, Default::default());

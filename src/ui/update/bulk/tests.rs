@@ -24,6 +24,7 @@ fn answer(s: &mut State, id: u64, ok: Result<bool, &str>) -> Vec<Effect> {
             lease: None,
             revocation: None,
             grant: None,
+            proposal: None,
         })),
         Err(why) => Err(ApiError::new(ErrorCode::Forbidden, why)),
     };

@@ -42,6 +42,7 @@ fn what_is_given_until_a_time_is_asked_for_from_the_palette_and_taken_back() {
         lease: None,
         revocation: None,
         grant: Some(grant.clone()),
+        proposal: None,
     };
     link(&mut s, LinkEvent::Reply(*id, Ok(Reply::Done(o.clone()))));
 
