@@ -28,7 +28,7 @@ const UNREAD: u64 = 1024;
 struct UnreadConsole {
     child: Box<dyn Child + Send + Sync>,
     _master: Box<dyn MasterPty + Send>,
-    _keys: Box<dyn Write + Send>,
+    keys: Box<dyn Write + Send>,
 }
 
 impl UnreadConsole {
@@ -41,11 +41,9 @@ impl UnreadConsole {
         command.args(ssh.get_args().filter(|a| *a != "-N" && *a != "-T"));
         command.env("TERM", "xterm-256color");
         let child = pty.slave.spawn_command(command).unwrap();
-        let mut keys = pty.master.take_writer().unwrap();
+        let keys = pty.master.take_writer().unwrap();
         s.b.wait_audit("console", |e| e["event"] == "operator.console");
-        // To the events.
-        keys.write_all(b"5").unwrap();
-        Self { child, _master: pty.master, _keys: keys }
+        Self { child, _master: pty.master, keys }
     }
 
     /// What the kernel keeps of its session, both ends together; bytes. The host's session keeps nothing while it is idle.
@@ -72,9 +70,11 @@ impl UnreadConsole {
     /// Changes what its screen shows (visitors come and go) until the terminal has had its few KiB, the client is blocked
     /// in its write, and what the daemon sends stays with the kernel. Gives what is left there.
     #[track_caller]
-    fn stall(&self, s: &Scene) -> u64 {
+    fn stall(&mut self, s: &Scene) -> u64 {
         let (mut received, mut since, mut waiting) = (self.received(), Instant::now(), 0);
         eventually("the console's client reads no more", SOON, || {
+            // To the events. More than once: a key that comes while the client makes its terminal raw is the terminal's to lose.
+            self.keys.write_all(b"5").unwrap();
             close(&visit(s.port));
             std::thread::park_timeout(Duration::from_millis(20));
             let now = self.received();
@@ -110,7 +110,7 @@ fn consoles_that_are_not_read() {
         visits(200);
         let (culprits, waiting) = bystander.beside(what, || {
             let subscribers: Vec<_> = (0..4).map(|_| stalled_subscriber(&s)).collect();
-            let console = UnreadConsole::start(&s);
+            let mut console = UnreadConsole::start(&s);
             let waiting = console.stall(&s);
             ((subscribers, console), waiting)
         });

@@ -140,15 +140,27 @@ fn resets_travel_as_far_as_with_sshd() {
     );
 }
 
+/// A socket of this port of loopback, which others of this user may have as well. It does not listen.
+fn shared_port(port: u16) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+    socket
+}
+
 /// sshd gives the visitor an orderly end, as if the service had had nothing to say.
 #[test]
 fn a_refused_service_is_a_reset_at_once_and_a_fact_of_health() {
     let b =
         Bastion::builder().team("pay", 4).host("pay-01", "pay").set("health", "interval = \"1h\"\nfall = 100").start();
     let port = b.port("pay", 0);
-    // Takes connections into its backlog, which is all that the check asks for.
-    let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let _host = b.ssh("pay-01").forward(port, service.local_addr().unwrap()).start().wait_forward();
+    // Takes connections into its backlog, which is all that the check asks for. The port stays taken when it is gone: else
+    // some other test may listen there.
+    let taken = shared_port(0);
+    let address = taken.local_addr().unwrap().as_socket().unwrap();
+    let service = shared_port(address.port());
+    service.listen(8).unwrap();
+    let _host = b.ssh("pay-01").forward(port, address).start().wait_forward();
     b.wait_tunnel(port, "is healthy", |t| t["health"]["verdict"] == "passing");
     drop(service);
     let mut fastest = Duration::MAX;
