@@ -236,7 +236,8 @@ impl Desk {
         let (team, context) = self.subject(&who, &action);
         let mut by = By { actor: Actor::Operator(who.name.clone()), via: Some(came(&who)), proposed_by: None };
         let config = self.registry.config();
-        let allowed = authz::check(&config, &who, &action, team.as_ref());
+        let allowed = self.credential_holds(&who);
+        let allowed = allowed.and_then(|()| authz::check(&config, &who, &action, team.as_ref()));
         let allowed = allowed.and_then(|grant| self.not_above(&who, &action).map(|()| grant));
         let allowed = allowed.and_then(|grant| self.by_two(&who, &action).map(|()| grant));
         // What is gone is of no team, so somebody limited to teams would be told that it is not theirs.

@@ -4,13 +4,13 @@ use super::desk::Desk;
 use super::protocol::{ApiError, ErrorCode, Explanation, Identity};
 use super::sight::unlimited;
 use crate::config::Principal;
-use crate::model::{HostName, OperatorName, Port, Role};
-use crate::tunnels::Tunnel;
+use crate::model::{HostName, OperatorName, Port, Role, now};
+use crate::tunnels::{Credential, Tunnel};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What is allowed, or not, by which rule.
-type Verdict = Result<String, String>;
+type Verdict<T = String> = Result<T, String>;
 
 impl Desk {
     /// Where the question is whether somebody reaches a tunnel: `operator:NAME` or an operator's key with a port, or an
@@ -24,6 +24,10 @@ impl Desk {
         let config = self.registry.config();
         let key = config.keys.get(asked).filter(|_| port.is_some());
         if let Some(name) = asked.strip_prefix("operator:") {
+            // Before anything is said of whether there is such an operator.
+            if let Err(e) = may_ask_of(who, name) {
+                return Some(Err(e));
+            }
             let known = name.parse::<OperatorName>().ok().filter(|n| config.operators.contains_key(n));
             let Some(name) = known else {
                 let (name, path) = (crate::model::clean(name, 60), config.path.display());
@@ -33,7 +37,15 @@ impl Desk {
             return Some(self.tunnel_asked(who, port).and_then(|t| self.operator_reaches(who, &name, &t)));
         }
         if let Some(Principal::Operator(name)) = key {
-            return Some(self.tunnel_asked(who, port).and_then(|t| self.operator_reaches(who, name, &t)));
+            let good = self.good_by_itself(asked, name);
+            let reaches = |t: Arc<Tunnel>| {
+                may_ask_of(who, name.as_str())?;
+                match good {
+                    Ok(()) => self.operator_reaches(who, name, &t),
+                    Err(rule) => Ok(explained(&t, format!("operator {name} connects to it with that key"), Err(rule))),
+                }
+            };
+            return Some(self.tunnel_asked(who, port).and_then(reaches));
         }
         // A host may be called as an address is written.
         if asked.parse::<HostName>().is_ok_and(|h| config.hosts.contains_key(&h)) {
@@ -50,20 +62,24 @@ impl Desk {
         let invalid = |why: String| ApiError::new(ErrorCode::Invalid, why);
         let port = port.ok_or_else(|| invalid("name the port of the tunnel too".to_owned()))?;
         let port = Port::try_from(port).map_err(|e| invalid(e.to_string()))?;
-        let Some(tunnel) = self.registry.tunnel(port) else {
-            return Err(ApiError::new(ErrorCode::NotFound, format!("there is no live tunnel on port {port}")));
-        };
-        if who.sees(&tunnel.lease.team) {
-            return Ok(tunnel);
+        let tunnel = self.registry.tunnel(port);
+        let team = tunnel.as_ref().map(|t| t.lease.team.clone());
+        // Whose it is comes first: else the answer would tell whether another team's tunnel is up.
+        if team.or_else(|| self.registry.config().owner_of_port(port).cloned()).is_some_and(|t| !who.sees(&t)) {
+            return Err(ApiError::new(ErrorCode::Forbidden, format!("port {port} is of a team that is not yours")));
         }
-        Err(ApiError::new(ErrorCode::Forbidden, format!("port {port} is of a team that is not yours")))
+        tunnel.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("there is no live tunnel on port {port}")))
+    }
+
+    /// Whether an operator's key is neither blocked nor over.
+    fn good_by_itself(&self, fingerprint: &str, name: &OperatorName) -> Verdict<()> {
+        let credential = Credential { fingerprint: fingerprint.to_owned(), ..Credential::default() };
+        let blocked = self.registry.blocked(&credential, &Principal::Operator(name.clone()));
+        blocked.or_else(|| self.registry.config().expired(fingerprint, now())).map_or(Ok(()), Err)
     }
 
     fn operator_reaches(&self, who: &Identity, name: &OperatorName, t: &Tunnel) -> Result<Explanation, ApiError> {
-        if !unlimited(who) && who.name != name.as_str() {
-            let why = format!("what operator {name} may do is for those to know who are not limited to teams");
-            return Err(ApiError::new(ErrorCode::Forbidden, why));
-        }
+        may_ask_of(who, name.as_str())?;
         let team = &t.lease.team;
         let verdict = match (self.registry.dismissed(name), self.registry.powers(name, None)) {
             (Some(rule), _) => Err(rule),
@@ -98,6 +114,16 @@ impl Desk {
         let granted = self.registry.lets_in(t, ip);
         granted.map(|g| g.rule()).ok_or_else(|| format!("{ip} is not in team {team}'s `visitors`"))
     }
+}
+
+/// What an operator may do is theirs to ask, and of those who are not limited to teams.
+fn may_ask_of(who: &Identity, name: &str) -> Result<(), ApiError> {
+    if unlimited(who) || who.name == name {
+        return Ok(());
+    }
+    let name = crate::model::clean(name, 60);
+    let why = format!("what operator {name} may do is for those to know who are not limited to teams");
+    Err(ApiError::new(ErrorCode::Forbidden, why))
 }
 
 fn explained(t: &Tunnel, asks: String, verdict: Verdict) -> Explanation {

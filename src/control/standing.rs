@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::protocol::{Action, ApiError, ErrorCode, Identity};
 use super::sight::{identify, unlimited};
-use crate::model::{GrantView, Granted, OperatorName, Powers, Role};
+use crate::model::{GrantView, Granted, GrantedRole, OperatorName, Powers, Role};
 
 impl Desk {
     /// This person as the configuration has them now: connections outlive reloads. Somebody who is no longer in it sees
@@ -29,6 +29,13 @@ impl Desk {
             }
             _ => nobody(),
         }
+    }
+
+    /// Whether what they signed in with is good by now: between a block and its cut there is a moment.
+    pub(super) fn credential_holds(&self, who: &Identity) -> Result<(), ApiError> {
+        let session = who.session.and_then(|id| self.registry.session(id));
+        let holds = session.map_or(Ok(()), |s| self.registry.still_good(&s));
+        holds.map_err(|rule| ApiError::new(ErrorCode::Forbidden, rule))
     }
 
     /// Whether an operator of this name is blocked.
@@ -66,6 +73,25 @@ impl Desk {
                     ));
                 }
                 Ok(())
+            }
+            Action::Grant { what: Granted::Visitors { team, .. }, until, .. } => {
+                let need = super::authz::required_role(&self.registry.config(), action);
+                let own = Identity { granted: Vec::new(), ..who.clone() };
+                if own.rights().may(need, team.as_ref()).is_some() {
+                    return Ok(());
+                }
+                let allows = |g: &&GrantedRole| {
+                    let alone = Identity { granted: vec![(*g).clone()], ..own.clone() };
+                    alone.rights().may(need, team.as_ref()).is_some()
+                };
+                match who.granted.iter().filter(allows).map(|g| g.until).max() {
+                    Some(end) if *until > end => forbidden(format!(
+                        "a role that was granted gives no more than itself: that of {} ends at {}",
+                        who.name,
+                        end.format("%Y-%m-%d %H:%M:%SZ")
+                    )),
+                    _ => Ok(()),
+                }
             }
             // It would stand when the grant is over.
             Action::Approve { .. } if who.role < Role::Admin => forbidden(format!(

@@ -223,6 +223,13 @@ fn who_may_grant_and_to_whom() {
     assert!(code(&role("boss", &["bob", "operator"]), 6).contains("operator bob was revoked by ann"));
     code(&b.ssh("ann").run(&["restore", "operator:bob"]), 0);
     code(&role("chief", &["bob", "operator", "--team", "pay"]), 0);
+    // What is granted by a granted role is over when that is. The team has no gateway, which is what is said of the rest.
+    let network = |by: &str, until: &str| {
+        b.ssh(by).run(&["grant", "visitors", "pay", "203.0.113.7/32", "--until", until, "--reason", "x"])
+    };
+    assert!(code(&network("bob", "2h"), 4).contains("gives no more than itself"));
+    code(&network("bob", "30min"), 6);
+    code(&network("boss", "2h"), 6);
     let id = |n: usize| b.json(&["grants"])[n]["id"].as_str().unwrap().to_owned();
     code(&b.ssh("bob").run(&["ungrant", &id(1), "--yes"]), 4);
     // A key that signs in no better than before: blocked, the grant is of no use.
