@@ -8,8 +8,8 @@ use super::desk::Desk;
 use super::protocol::{Action, ApiError, ErrorCode, Identity, Outcome};
 use super::sight::unlimited;
 use crate::audit::{Actor, Context, Event, What};
-use crate::config::Config;
-use crate::model::{OperatorName, ProposalId, ProposalView, Seq, TeamName, Time, now};
+use crate::config::{Config, Principal};
+use crate::model::{Certified, OperatorName, ProposalId, ProposalView, Seq, TeamName, Time, now};
 use crate::tunnels::{By, Session};
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
@@ -49,11 +49,22 @@ fn person(config: &Config, who: &Identity) -> Option<OperatorName> {
     }
 }
 
-/// Whether both are one person for all that can be known: by name, by account, or by the key they came with. A certificate
-/// may have the principals of two operators.
+/// Whether both are one person for all that can be known: by name, by account, or by the key they came with.
 fn same(a: &Identity, b: &Identity) -> bool {
     let both = |x: Option<&str>, y: Option<&str>| x.is_some() && x == y;
     a.name == b.name || both(a.fingerprint.as_deref(), b.fingerprint.as_deref()) || (a.uid.is_some() && a.uid == b.uid)
+}
+
+/// The certificate that a session signed in with.
+fn certified(session: Option<&Arc<Session>>) -> Option<&Certified> {
+    session.and_then(|s| s.credential.certified.as_ref())
+}
+
+/// Whether a certificate would sign in as this operator too. It may have the principals of several, and who has its
+/// holder's login has a new key for each of them.
+fn stands_for(config: &Config, c: Option<&Certified>, operator: &str) -> bool {
+    let holder = c.and_then(|c| config.vouched(c, operator).ok());
+    matches!(holder, Some(Principal::Operator(o)) if o.as_str() == operator)
 }
 
 fn forbidden(message: String) -> ApiError {
@@ -117,6 +128,17 @@ impl Desk {
             return Err(forbidden(format!(
                 "{} proposed it, and another operator must confirm it: one by another name, who comes with another key or \
                  account",
+                p.operator
+            )));
+        }
+        let session = who.session.and_then(|id| self.registry.session(id));
+        let (first, second) = (certified(p.session.as_ref()), certified(session.as_ref()));
+        let both = stands_for(config, first, &who.name) || stands_for(config, second, p.operator.as_str());
+        let one_id = matches!((first, second), (Some(a), Some(b)) if a.mark.ca == b.mark.ca && a.key_id == b.key_id);
+        if both || one_id {
+            return Err(forbidden(format!(
+                "{} proposed it, and another operator must confirm it: a certificate of one of you is good for both names, \
+                 or both have the same key id",
                 p.operator
             )));
         }

@@ -1,6 +1,7 @@
 //! Rules of actions: the role that one asks for, and what two operators must agree on.
 
 use crate::common::bastion::{Bastion, Builder};
+use crate::common::ca::Paper;
 use crate::common::load::{Download, endless};
 use crate::common::{SOON, eventually};
 use crate::console::remote_of as console;
@@ -168,6 +169,46 @@ fn a_proposal_is_withdrawn_and_ends_with_its_proposers_right() {
     let id = propose(&b, "alice", &["revoke", "team:pay"]);
     b.restart();
     said(&ask(&b, "bob", &["confirm", &id, "--yes"]), 5);
+}
+
+#[test]
+fn whoever_has_certificates_of_two_operators_is_one() {
+    let b = Bastion::builder()
+        .team("pay", 8)
+        .operator("alice", "operator", &["pay"])
+        .text("principals = [\"alice\"]\n\n")
+        .operator("bob", "operator", &[])
+        .text("principals = [\"bob\"]\n\n[actions.revoke]\ntwo_person = [\"team\"]\n\n")
+        .authority("sso", "vouches_for = [\"operators\"]\nmax_role = \"operator\"")
+        .start();
+    let ask = |who: &str, paper: &Paper, words: &[&str]| b.ssh_with(who, paper).run(words);
+    let propose = |who: &str, paper: &Paper| {
+        let out = ask(who, paper, &["revoke", "team:pay", "--yes", "--json"]);
+        said(&out, 1);
+        let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+        answer["proposal"]["id"].as_str().unwrap().to_owned()
+    };
+    // Each login has a key and a certificate of its own.
+    let paper = |id: &str, principals: &str| b.paper("sso", id, &["-n", principals]);
+    let (alices, bobs) = (paper("alice@corp", "alice"), paper("bob@corp", "bob"));
+    let (both, again) = (paper("mallory-1", "alice,bob"), paper("mallory-2", "alice,bob"));
+    let (hers, his) = (paper("mallory", "alice"), paper("mallory", "bob"));
+    for (proposer, confirmer) in [(&both, &again), (&both, &bobs), (&alices, &again), (&hers, &his)] {
+        let id = propose("alice", proposer);
+        let told = said(&ask("bob", confirmer, &["confirm", &id, "--yes"]), 4);
+        assert!(told.contains("a certificate of one of you is good for both names"), "{told}");
+        let seen: Value = serde_json::from_slice(&ask("bob", confirmer, &["proposals", "--json"]).stdout).unwrap();
+        assert_eq!(seen[0]["may_confirm"], false);
+        said(&ask("alice", &alices, &["withdraw", &id]), 0);
+    }
+    // Nor does an operator's own key make another of whom the certificate is good for both.
+    let id = propose("alice", &both);
+    said(&b.ssh("bob").run(&["confirm", &id, "--yes"]), 4);
+    said(&ask("alice", &alices, &["withdraw", &id]), 0);
+    assert!(!b.audit().iter().any(|e| e["event"] == "operator.confirm"));
+    // Two persons with a certificate each are two.
+    let id = propose("alice", &alices);
+    said(&ask("bob", &bobs, &["confirm", &id, "--yes"]), 0);
 }
 
 #[test]
