@@ -239,7 +239,7 @@ impl Desk {
         let allowed = self.credential_holds(&who);
         let allowed = allowed.and_then(|()| authz::check(&config, &who, &action, team.as_ref()));
         let allowed = allowed.and_then(|grant| self.not_above(&who, &action).map(|()| grant));
-        let allowed = allowed.and_then(|grant| self.by_two(&who, &action).map(|()| grant));
+        let allowed = allowed.and_then(|grant| self.by_two(&who, &action).map(|its| its.or(grant)));
         // What is gone is of no team, so somebody limited to teams would be told that it is not theirs.
         let allowed = allowed.map_err(|e| match self.gone(&action) {
             Some(gone) if who.rights().best() >= authz::required_role(&config, &action) => {

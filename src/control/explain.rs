@@ -101,7 +101,7 @@ impl Desk {
         let (team, _) = self.subject(who, action);
         if let Err(e) = authz::check(&config, who, action, team.as_ref())
             .and_then(|_| self.not_above(who, action))
-            .and_then(|()| self.by_two(who, action))
+            .and_then(|()| self.by_two(who, action).map(drop))
         {
             return explain(vec![], Err(e.message));
         }

@@ -9,8 +9,8 @@ use super::protocol::{Action, ApiError, ErrorCode, Identity, Outcome};
 use super::sight::unlimited;
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::{Config, Principal};
-use crate::model::{Certified, OperatorName, ProposalId, ProposalView, Seq, TeamName, Time, now};
-use crate::tunnels::{By, Session};
+use crate::model::{Certified, GrantId, OperatorName, ProposalId, ProposalView, Seq, TeamName, Time, now};
+use crate::tunnels::{By, DISK_WAIT, Session};
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -87,13 +87,31 @@ impl Desk {
         self.proposal(id).is_none().then(gone)
     }
 
-    /// What the audit says of what a proposal is about.
+    /// That a proposal, or what it is about, is no more.
+    pub(super) fn confirmed_gone(&self, id: ProposalId) -> Option<String> {
+        self.proposal_gone(id).or_else(|| self.proposal(id).and_then(|p| self.gone(&p.action)))
+    }
+
+    /// What the audit says of what a proposal is about, as it was then.
     pub(super) fn proposal_context(&self, id: ProposalId) -> Context {
         self.proposal(id).map(|p| p.context).unwrap_or_default()
     }
 
-    /// Whether the rule of two persons lets this person ask for this. What they may do at all is judged before.
-    pub(super) fn by_two(&self, who: &Identity, action: &Action) -> Result<(), ApiError> {
+    /// What the audit says of what this person would confirm. A reload may have given it to another team meanwhile.
+    pub(super) fn confirmed_context(&self, who: &Identity, id: ProposalId) -> Context {
+        self.proposal(id).map(|p| self.anew(who, p).context).unwrap_or_default()
+    }
+
+    /// A proposal with the team and place of what it is about as they are now. Not for [`Self::views`]: of an incident
+    /// they are read from the board, which whoever asks for views may hold.
+    fn anew(&self, who: &Identity, p: Proposal) -> Proposal {
+        let (team, context) = self.subject(who, &p.action);
+        Proposal { team, context, ..p }
+    }
+
+    /// Whether the rule of two persons lets this person ask for this. What they may do at all is judged before. Gives the
+    /// grant that allows what they would confirm, where the configuration does not.
+    pub(super) fn by_two(&self, who: &Identity, action: &Action) -> Result<Option<GrantId>, ApiError> {
         let config = self.registry.config();
         let nobody = |verb: &str| {
             forbidden(format!(
@@ -105,25 +123,35 @@ impl Desk {
         match action {
             Action::Confirm { proposal } => match self.proposal(*proposal) {
                 Some(p) if person(&config, who).is_none() => Err(nobody(p.action.id())),
-                Some(p) => self.may_second(&config, who, &p),
+                Some(p) => self.may_second(&config, who, &self.anew(who, p)),
                 None => Err(ApiError::new(ErrorCode::NotFound, self.proposal_gone(*proposal).unwrap_or_default())),
             },
             Action::Withdraw { proposal } => match self.proposal(*proposal) {
-                Some(p) if person(&config, who).as_ref() == Some(&p.operator) => Ok(()),
+                Some(p) if person(&config, who).as_ref() == Some(&p.operator) => Ok(None),
                 Some(p) => self.may(&config, who, &p),
                 None => Err(ApiError::new(ErrorCode::NotFound, self.proposal_gone(*proposal).unwrap_or_default())),
             },
             other if authz::needs_second(&config, other) && person(&config, who).is_none() => Err(nobody(other.id())),
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
-    /// Whether somebody may do what is proposed.
-    fn may(&self, config: &Config, who: &Identity, p: &Proposal) -> Result<(), ApiError> {
-        authz::check(config, who, &p.action, p.team.as_ref()).and_then(|_| self.not_above(who, &p.action))
+    /// The session of somebody who came by SSH. Without it nothing is known of what they signed in with.
+    fn came_in(&self, who: &Identity) -> Result<Option<Arc<Session>>, ApiError> {
+        let session = who.session.and_then(|id| self.registry.session(id));
+        if who.via == "ssh" && session.is_none() {
+            return Err(forbidden(format!("the session of {} is over: sign in again", who.name)));
+        }
+        Ok(session)
     }
 
-    fn may_second(&self, config: &Config, who: &Identity, p: &Proposal) -> Result<(), ApiError> {
+    /// Whether somebody may do what is proposed, and by which grant, where the configuration does not allow it.
+    fn may(&self, config: &Config, who: &Identity, p: &Proposal) -> Result<Option<GrantId>, ApiError> {
+        let grant = authz::check(config, who, &p.action, p.team.as_ref())?;
+        self.not_above(who, &p.action).map(|()| grant)
+    }
+
+    fn may_second(&self, config: &Config, who: &Identity, p: &Proposal) -> Result<Option<GrantId>, ApiError> {
         if same(who, &p.who) {
             return Err(forbidden(format!(
                 "{} proposed it, and another operator must confirm it: one by another name, who comes with another key or \
@@ -131,7 +159,7 @@ impl Desk {
                 p.operator
             )));
         }
-        let session = who.session.and_then(|id| self.registry.session(id));
+        let session = self.came_in(who)?;
         let (first, second) = (certified(p.session.as_ref()), certified(session.as_ref()));
         let both = stands_for(config, first, &who.name) || stands_for(config, second, p.operator.as_str());
         let one_id = matches!((first, second), (Some(a), Some(b)) if a.mark.ca == b.mark.ca && a.key_id == b.key_id);
@@ -172,12 +200,23 @@ impl Desk {
         self.may(config, &now, p).err().and_then(|e| lost(&e.message))
     }
 
-    /// Writes down an act of this rule. Where the disk refuses, nothing is done; but for a revocation, which is never kept
-    /// waiting for a disk.
+    /// Writes down an act of this rule. Where the disk refuses, nothing is done; but for a revocation, which is not kept
+    /// waiting for a disk that refuses or hangs.
     async fn on_record(&self, event: Event, action: &Action) -> Result<Seq, ApiError> {
-        match self.registry.journal.commit(event.clone()).await {
+        let revokes = matches!(action, Action::Revoke { .. });
+        let commit = self.registry.journal.commit(event.clone());
+        let written = if revokes {
+            match tokio::time::timeout(DISK_WAIT, commit).await {
+                Ok(written) => written,
+                // It is in the journal's queue, in its place.
+                Err(_) => return Ok(self.registry.journal.status().seq),
+            }
+        } else {
+            commit.await
+        };
+        match written {
             Ok(seq) => Ok(seq),
-            Err(_) if matches!(action, Action::Revoke { .. }) => {
+            Err(_) if revokes => {
                 self.registry.journal.record(event);
                 Ok(self.registry.journal.status().seq)
             }
@@ -200,6 +239,10 @@ impl Desk {
         let Some(operator) = person(&config, who) else {
             return Err(forbidden(format!("{} is nobody by name", who.name)));
         };
+        let session = self.came_in(who).inspect_err(|e| {
+            let what = What::OperatorRefused { action: action.id().to_owned() };
+            self.registry.journal.record(by.failure(what, &e.message, context.clone()));
+        })?;
         let rehearsed = self.rehearse(who, &action);
         let refuse = |message: String| {
             let what = What::OperatorRefused { action: action.id().to_owned() };
@@ -213,7 +256,6 @@ impl Desk {
         let stands = TimeDelta::from_std(config.control.confirm_within).unwrap_or_default();
         let (id, until) = (ProposalId::new(), since + stands);
         let (what, reason) = (action.verb_line(), action.reason().map(str::to_owned));
-        let session = who.session.and_then(|id| self.registry.session(id));
         let new = Proposal {
             action: action.clone(),
             who: who.clone(),
@@ -280,11 +322,39 @@ impl Desk {
         };
         self.registry.announce();
         let by = By { proposed_by: Some(p.operator.to_string()), ..by };
+        let p = self.judged(&who, &by, id, p, asked)?;
         let what = What::Confirm { proposal: id, what: p.action.verb_line() };
         let event = by.success(what, p.context.clone());
         self.on_record(event, &p.action).await?;
+        // The disk may have taken long, and rights end meanwhile.
+        let who = self.as_of_now(&who);
+        let p = self.judged(&who, &by, id, p, asked)?;
         let done = self.carry_out(who, by, p.action, p.context).await?;
         Ok(Outcome { summary: format!("{} (proposed by {})", done.summary, p.operator), ..done })
+    }
+
+    /// Judges both operators as of now, by the team that it concerns now. A proposal that they may not carry out is at its
+    /// end.
+    fn judged(
+        &self,
+        who: &Identity,
+        by: &By,
+        id: ProposalId,
+        p: Proposal,
+        asked: &Action,
+    ) -> Result<Proposal, ApiError> {
+        let (config, p) = (self.registry.config(), self.anew(who, p));
+        let (e, over) = match (self.over(&config, &p, now()), self.may_second(&config, who, &p)) {
+            (None, Ok(_)) => return Ok(p),
+            (Some(why), _) => {
+                (ApiError::new(ErrorCode::Conflict, format!("{id} is at its end, nothing was done: {why}")), why)
+            }
+            (None, Err(e)) => (e.clone(), format!("{} may not confirm it any more: {}", who.name, e.message)),
+        };
+        let what = What::OperatorRefused { action: asked.id().to_owned() };
+        self.registry.journal.record(by.failure(what, &e.message, p.context.clone()));
+        self.ended(id, p, &over);
+        Err(e)
     }
 
     /// Takes a proposal back.
@@ -317,12 +387,17 @@ impl Desk {
             if self.waiting().remove(&id).is_none() {
                 continue;
             }
-            let what = What::Withdraw { proposal: id, what: p.action.verb_line() };
-            let proposed_by = Some(p.operator.to_string());
-            let context = Context { reason: Some(crate::model::clean_line(&why)), proposed_by, ..p.context };
-            self.registry.journal.record(Event::success(Actor::Daemon, what, context));
+            self.ended(id, p, &why);
             self.registry.announce();
         }
+    }
+
+    /// Writes down that a proposal has come to its end by itself.
+    fn ended(&self, id: ProposalId, p: Proposal, why: &str) {
+        let what = What::Withdraw { proposal: id, what: p.action.verb_line() };
+        let proposed_by = Some(p.operator.to_string());
+        let context = Context { reason: Some(crate::model::clean_line(why)), proposed_by, ..p.context };
+        self.registry.journal.record(Event::success(Actor::Daemon, what, context));
     }
 
     /// The proposals that this person may know of, oldest first.

@@ -32,7 +32,8 @@ impl Desk {
             Action::Ungrant { grant, .. } if self.registry.grants().iter().all(|g| g.id != *grant) => {
                 Some(format!("there is no grant {grant} (any more); `portreeve grants` lists them"))
             }
-            Action::Confirm { proposal } | Action::Withdraw { proposal } => self.proposal_gone(*proposal),
+            Action::Confirm { proposal } => self.confirmed_gone(*proposal),
+            Action::Withdraw { proposal } => self.proposal_gone(*proposal),
             other => self.not_approved(other),
         }
     }
@@ -94,7 +95,8 @@ impl Desk {
                 found.map(|g| crate::tunnels::grant_context(&g.what)).unwrap_or_default()
             }
             Action::Mute { incident, .. } | Action::Unmute { incident } => self.incident_context(who, incident),
-            Action::Confirm { proposal } | Action::Withdraw { proposal } => self.proposal_context(*proposal),
+            Action::Confirm { proposal } => self.confirmed_context(who, *proposal),
+            Action::Withdraw { proposal } => self.proposal_context(*proposal),
             Action::Approve { fingerprint, host, .. } => self.key_context(fingerprint, Some(host)),
             Action::Unapprove { fingerprint, .. } | Action::Dismiss { fingerprint } => {
                 self.key_context(fingerprint, None)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a revocation waits for the disk before it cuts.
-const DISK_WAIT: Duration = Duration::from_millis(500);
+pub const DISK_WAIT: Duration = Duration::from_millis(500);
 
 impl Registry {
     /// Blocks first, then cuts, then reports what was closed.

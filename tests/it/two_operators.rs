@@ -212,6 +212,64 @@ fn whoever_has_certificates_of_two_operators_is_one() {
 }
 
 #[test]
+fn both_are_judged_by_the_team_that_it_concerns_when_it_is_confirmed() {
+    let b = Bastion::builder()
+        .team("pay", 8)
+        .team("iot", 4)
+        .host("pay-01", "pay")
+        .operator("alice", "operator", &["pay"])
+        .operator("bob", "operator", &[])
+        .operator("cam", "operator", &["iot"])
+        .operator("dan", "operator", &["pay"])
+        .text("[actions.revoke]\ntwo_person = [\"host\"]\n\n")
+        .start();
+    let moves = |from: &str, to: &str| {
+        b.rewrite(|t| {
+            let (head, host) = t.split_once("[hosts.pay-01]").unwrap();
+            let host = host.replacen(&format!("team = \"{from}\""), &format!("team = \"{to}\""), 1);
+            format!("{head}[hosts.pay-01]{host}")
+        });
+        said(&b.cli(&["reload"]), 0);
+    };
+    let words = ["revoke", "pay-01"];
+    // Of whom it is not any more, they cannot confirm it; whose it is, can, and the journal says so.
+    let id = propose(&b, "bob", &words);
+    moves("pay", "iot");
+    let told = said(&ask(&b, "dan", &["confirm", &id, "--yes"]), 4);
+    assert!(told.contains("is not allowed on team iot"), "{told}");
+    said(&ask(&b, "cam", &["confirm", &id, "--yes"]), 0);
+    let e = b.wait_audit("the act", |e| e["event"] == "operator.confirm");
+    assert_eq!((&e["actor"]["name"], &e["team"]), (&"cam".into(), &"iot".into()), "{e}");
+    said(&b.cli(&["restore", "pay-01"]), 0);
+    moves("iot", "pay");
+    // Nor is done what its proposer could not propose now.
+    let id = propose(&b, "alice", &words);
+    moves("pay", "iot");
+    let told = said(&ask(&b, "bob", &["confirm", &id, "--yes"]), 6);
+    assert!(told.contains("nothing was done: alice may not do it any more"), "{told}");
+    let e = b.wait_audit("the end", |e| e["event"] == "operator.withdraw" && e["proposal"] == *id);
+    assert_eq!((&e["actor"]["type"], &e["team"]), (&"daemon".into(), &"iot".into()), "{e}");
+    b.wait_audit("the refusal", |e| e["event"] == "operator.refused" && e["actor"]["name"] == "bob");
+    assert_eq!(b.audit().iter().filter(|e| e["event"] == "operator.revoke").count(), 1);
+}
+
+#[test]
+fn a_confirmation_by_a_grant_reads_so_in_the_journal() {
+    let b = bastion().start();
+    let id = propose(&b, "boss", &["revoke", "operator:eyes"]);
+    said(&ask(&b, "bob", &["confirm", &id, "--yes"]), 4);
+    let given = b.cli(&["grant", "role", "bob", "admin", "--until", "1h", "--reason", "oncall", "--json"]);
+    said(&given, 0);
+    let given: Value = serde_json::from_slice(&given.stdout).unwrap();
+    let by = format!(" by grant {}", given["grant"]["id"].as_str().unwrap());
+    said(&ask(&b, "bob", &["confirm", &id, "--yes"]), 0);
+    for event in ["operator.confirm", "operator.revoke"] {
+        let e = b.wait_audit(event, |e| e["event"] == event);
+        assert!(e["via"].as_str().unwrap().ends_with(&by), "{e}");
+    }
+}
+
+#[test]
 fn a_proposal_that_nobody_confirms_in_time_is_over() {
     let b = bastion().set("control", "confirm_within = \"2s\"").start();
     let id = propose(&b, "alice", &["revoke", "team:pay"]);
