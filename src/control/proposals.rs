@@ -343,8 +343,11 @@ impl Desk {
         p: Proposal,
         asked: &Action,
     ) -> Result<Proposal, ApiError> {
-        let (config, p) = (self.registry.config(), self.anew(who, p));
-        let (e, over) = match (self.over(&config, &p, now()), self.may_second(&config, who, &p)) {
+        let config = self.registry.config();
+        // Of an incident each sees as much as is theirs.
+        let theirs = self.anew(&p.who, p.clone());
+        let p = self.anew(who, p);
+        let (e, over) = match (self.over(&config, &theirs, now()), self.may_second(&config, who, &p)) {
             (None, Ok(_)) => return Ok(p),
             (Some(why), _) => {
                 (ApiError::new(ErrorCode::Conflict, format!("{id} is at its end, nothing was done: {why}")), why)
