@@ -110,15 +110,33 @@ impl Registry {
         let event = What::Grant { id: grant.id, granted: grant.what.clone(), until };
         let seq = self.journal.commit(by.success(event, context(&grant))).await?;
         if let Err(e) = self.store.apply(vec![Change::PutGrant(grant.clone())]).await {
-            let context = Context { reason: Some(format!("it could not be saved: {e}")), ..context(&grant) };
-            let event = What::Ungrant { id: grant.id, granted: grant.what, visitors: 0 };
-            self.journal.record(Event::success(Actor::Daemon, event, context));
+            self.never_given(grant, &format!("it could not be saved: {e}"));
             return Err(e.into());
+        }
+        // The disk may have taken long, and who it is for be gone meanwhile.
+        let over = || ActError::Conflict(format!("its time was over before it was saved ({until})"));
+        let still =
+            self.grantable(&self.config(), &grant.what).and_then(|()| if now() < until { Ok(()) } else { Err(over()) });
+        if let Err(e) = still {
+            let forgotten = self.store.apply(vec![Change::DropGrant(grant.id)]);
+            let id = grant.id;
+            self.never_given(grant, &e.to_string());
+            if let Err(error) = forgotten.await {
+                tracing::warn!(%error, %id, "a grant that was not given could not be forgotten");
+            }
+            return Err(e);
         }
         self.change_grants(|all| all.push(grant.clone()));
         let until = until.format("%Y-%m-%d %H:%M:%SZ");
         let summary = format!("granted {} until {until} as {}: {}", grant.what, grant.id, grant.reason);
         Ok(Done { grant: Some(grant), ..Done::new(seq, summary) })
+    }
+
+    /// Writes down that a grant the journal has was not given after all.
+    fn never_given(&self, grant: GrantView, why: &str) {
+        let context = Context { reason: Some(why.to_owned()), ..context(&grant) };
+        let event = What::Ungrant { id: grant.id, granted: grant.what, visitors: 0 };
+        self.journal.record(Event::success(Actor::Daemon, event, context));
     }
 
     /// Whether this can be given at all.
@@ -316,4 +334,65 @@ pub fn grant_context(what: &Granted) -> Context {
         Granted::Visitors { team, port, .. } => (team.as_ref(), *port),
     };
     Context { team: team.cloned(), port, ..Context::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Journal;
+    use crate::store::{Saved, Store, StoreError, StoreHandle};
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, channel};
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    /// A disk that tells of each write and is done with it when it is let go on.
+    struct Slow(UnboundedSender<Change>, Receiver<()>);
+
+    impl Store for Slow {
+        fn load(&mut self) -> Result<Saved, StoreError> {
+            Ok(Saved::default())
+        }
+        fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+            for change in changes {
+                self.0.send(change.clone()).unwrap();
+                self.1.recv().unwrap();
+            }
+            Ok(())
+        }
+    }
+
+    fn config(operator: &str) -> Arc<Config> {
+        let pair = ssh_key::private::Ed25519Keypair::from_seed(&[1; 32]);
+        let key = ssh_key::PrivateKey::new(ssh_key::private::KeypairData::Ed25519(pair), "").unwrap();
+        let key = key.public_key().to_openssh().unwrap();
+        let text = format!("[operators.{operator}]\nrole = \"viewer\"\nkeys = [\"{key}\"]\n");
+        Arc::new(Config::parse(&text, Path::new("/etc/portreeve/portreeve.toml")).unwrap())
+    }
+
+    #[tokio::test]
+    async fn who_goes_while_the_disk_writes_is_given_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&dir.path().join("audit")).unwrap();
+        let ((told, mut writes), (go_on, wait)) = (unbounded_channel(), channel());
+        let (store, saved) = StoreHandle::start(Slow(told, wait)).unwrap();
+        let registry = Registry::new(config("cam"), journal.clone(), store, saved, unbounded_channel().0);
+        let by = By { actor: Actor::Operator("boss".into()), via: None, proposed_by: None };
+        let what = Granted::Role { operator: "cam".parse().unwrap(), role: Role::Operator, teams: None };
+        let asked = {
+            let registry = Arc::clone(&registry);
+            tokio::spawn(async move { registry.grant(by, what, now() + TimeDelta::hours(1), "oncall").await })
+        };
+        assert!(matches!(writes.recv().await, Some(Change::PutGrant(_))));
+        registry.apply_config(config("dan")).await;
+        go_on.send(()).unwrap();
+        assert!(matches!(writes.recv().await, Some(Change::DropGrant(_))), "the disk forgets it");
+        go_on.send(()).unwrap();
+        let told = asked.await.unwrap().unwrap_err().to_string();
+        assert!(told.contains("there is no operator cam"), "{told}");
+        assert!(registry.grants().is_empty());
+        journal.flush().await.unwrap();
+        let last = journal.recent(None, 1).pop().unwrap();
+        assert_eq!(last.event.name(), "operator.ungrant");
+        assert!(last.event.context.reason.as_deref().unwrap().contains("there is no operator cam"));
+    }
 }
