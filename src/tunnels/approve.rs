@@ -9,7 +9,7 @@ use super::pending::not_pending;
 use super::registry::{Registry, State};
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::{Config, Principal};
-use crate::model::{Approval, HostName, Obituary, ObituaryCause, Time, now};
+use crate::model::{Approval, HostName, Obituary, ObituaryCause, Seq, Time, now};
 use crate::store::Change;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +62,11 @@ impl State {
         reason: Option<String>,
     ) -> Result<Approval, ActError> {
         let at = now();
+        if self.waiting.is_being_approved(fingerprint) {
+            return Err(ActError::Conflict(format!(
+                "{fingerprint} is being approved just now: look again in a moment"
+            )));
+        }
         let key = self.waiting.get(fingerprint).ok_or_else(|| not_pending(fingerprint))?.key.clone();
         if !config.hosts.contains_key(host) {
             let why = format!("there is no host {host} in {}: add [hosts.{host}] first", config.path.display());
@@ -72,6 +77,12 @@ impl State {
         }
         if let Some(who) = config.keys.get(fingerprint) {
             return Err(ActError::Conflict(format!("{fingerprint} is the key of {who} already")));
+        }
+        // One that is over and was not forgotten yet would be forgotten after the new one is saved.
+        if let Some(old) = self.approvals.0.get(fingerprint) {
+            let why =
+                format!("the approval of {fingerprint} for host {} has to end first: look again in a moment", old.host);
+            return Err(ActError::Conflict(why));
         }
         if self.approvals.0.len() >= MOST {
             let why = format!("{MOST} keys are approved beside the configuration: write them into it, and reload");
@@ -90,9 +101,11 @@ impl State {
 impl Registry {
     /// Lets a pending key sign in a host from now on.
     ///
+    /// The journal has it before the ledger, and both before anybody is let in by it.
+    ///
     /// # Errors
     /// [`ActError`] when the key is not pending, the host is not in the configuration, either is blocked, the time is over,
-    /// or it cannot be saved.
+    /// or it cannot be written down or saved.
     pub async fn approve(
         &self,
         by: By,
@@ -102,37 +115,55 @@ impl Registry {
         reason: Option<String>,
     ) -> Result<Done, ActError> {
         self.auditable()?;
-        let (approval, taken, saving) = {
+        let (approval, taken) = {
             let mut state = self.state();
             let approval = state.approvable(&self.config(), &by, fingerprint, host, until, reason)?;
             // Two who approve it at once would have memory and disk differ: only one of them finds it.
-            let taken = state.waiting.take(fingerprint).ok_or_else(|| not_pending(fingerprint))?;
-            (approval.clone(), taken, self.store.apply(vec![Change::PutApproval(approval)]))
+            let taken = state.waiting.take_to_approve(fingerprint).ok_or_else(|| not_pending(fingerprint))?;
+            (approval, taken)
         };
-        if let Err(e) = saving.await {
-            let mut state = self.state();
-            state.waiting.put_back(taken);
-            // A reload may have given it to somebody meanwhile.
-            state.waiting.keep(&self.config());
-            return Err(e.into());
-        }
-        {
-            let mut state = self.state();
-            state.approvals.0.insert(approval.fingerprint.clone(), approval.clone());
-            state.troubles.decided(fingerprint);
-            self.lay_approvals(&mut state);
-        }
-        self.touch();
-        let (key, _) = taken;
+        let (key, _) = &taken;
         let what = What::KeyApproved { until, from: key.source };
-        let context = Context { user: Some(key.user), ..self.approval_context(&approval) };
-        let (seq, warning) = self.prove(by.success(what, context)).await;
+        let context = Context { user: Some(key.user.clone()), ..self.approval_context(&approval) };
+        let written = self.write_down(by.success(what, context), &approval).await;
+        let seq = {
+            let mut state = self.state();
+            state.waiting.approved(fingerprint);
+            match written {
+                Ok(seq) => {
+                    state.approvals.0.insert(approval.fingerprint.clone(), approval.clone());
+                    state.troubles.decided(fingerprint);
+                    self.lay_approvals(&mut state);
+                    seq
+                }
+                Err(e) => {
+                    state.waiting.put_back(taken);
+                    // A reload may have given it to somebody meanwhile.
+                    state.waiting.keep(&self.config());
+                    return Err(e);
+                }
+            }
+        };
+        self.touch();
         let time = until.map(|t| format!(" until {}", t.format("%Y-%m-%d %H:%MZ"))).unwrap_or_default();
         let summary = format!(
             "approved {fingerprint} for host {host}{time}; to make it permanent {}, then reload",
             approval.permanent()
         );
-        Ok(Done::warned(seq, summary, warning))
+        Ok(Done::new(seq, summary))
+    }
+
+    /// Has an approval in the journal, then in the ledger. Where the ledger does not take it, the journal says so.
+    async fn write_down(&self, event: Event, approval: &Approval) -> Result<Seq, ActError> {
+        let seq = self.journal.commit(event).await?;
+        if let Err(e) = self.store.apply(vec![Change::PutApproval(approval.clone())]).await {
+            let context =
+                Context { reason: Some(format!("it could not be saved: {e}")), ..self.approval_context(approval) };
+            let what = What::KeyUnapproved { sessions: 0, tunnels: 0 };
+            self.journal.record(Event::success(Actor::Daemon, what, context));
+            return Err(e.into());
+        }
+        Ok(seq)
     }
 
     /// Takes an approval back and ends the sessions that live by it.

@@ -13,7 +13,7 @@ use crate::config::{Config, Pending};
 use crate::model::{PendingKey, SessionId, Time, now};
 use chrono::TimeDelta;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 /// Dismissed keys that are remembered. Each takes an operator to make.
@@ -26,6 +26,8 @@ pub(super) struct Waiting {
     all: BTreeMap<String, (PendingKey, IpNet)>,
     /// Keys that are not to be noted again before then.
     dismissed: HashMap<String, Time>,
+    /// Keys that somebody is approving: nobody's until that is written down, and not to be noted again.
+    approving: BTreeSet<String>,
 }
 
 /// Where a key would stand.
@@ -96,6 +98,22 @@ impl Waiting {
         self.all.remove(fingerprint)
     }
 
+    /// Takes one out to approve it: until [`Waiting::approved`] nobody else can, and it is not noted.
+    pub(super) fn take_to_approve(&mut self, fingerprint: &str) -> Option<(PendingKey, IpNet)> {
+        let taken = self.take(fingerprint)?;
+        self.approving.insert(fingerprint.to_owned());
+        Some(taken)
+    }
+
+    pub(super) fn is_being_approved(&self, fingerprint: &str) -> bool {
+        self.approving.contains(fingerprint)
+    }
+
+    /// It has been approved, or could not be.
+    pub(super) fn approved(&mut self, fingerprint: &str) {
+        self.approving.remove(fingerprint);
+    }
+
     /// Puts back what was taken for nothing.
     pub(super) fn put_back(&mut self, (key, net): (PendingKey, IpNet)) {
         self.all.entry(key.fingerprint.clone()).or_insert((key, net));
@@ -107,10 +125,12 @@ fn over(last: Time, rules: &Pending) -> Time {
 }
 
 impl State {
-    /// Whether nobody has this key, and it is not blocked.
+    /// Whether nobody has this key or is about to get it, and it is not blocked.
     fn is_nobodys(&self, config: &Config, key: &str) -> bool {
         let known = config.keys.contains_key(key) || config.trust.cas.contains_key(key);
-        !known && self.ledger.barred(&Who { fingerprint: Some(key), ..Who::default() }).is_none()
+        !known
+            && !self.waiting.is_being_approved(key)
+            && self.ledger.barred(&Who { fingerprint: Some(key), ..Who::default() }).is_none()
     }
 }
 
