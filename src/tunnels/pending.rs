@@ -22,8 +22,8 @@ const DISMISSED: usize = 1_024;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// With the network each came from first, by fingerprint.
-    all: BTreeMap<String, (PendingKey, IpNet)>,
+    /// With the network each came from first, by fingerprint; none where no rule for networks holds.
+    all: BTreeMap<String, (PendingKey, Option<IpNet>)>,
     /// Keys that are not to be noted again before then.
     dismissed: HashMap<String, Time>,
     /// Keys that somebody is approving: nobody's until that is written down, and not to be noted again.
@@ -51,14 +51,14 @@ impl Waiting {
     }
 
     /// Where this key would stand; none where there is no room for it.
-    fn place(&self, rules: &Pending, key: &str, net: IpNet, known: bool) -> Option<Place> {
+    fn place(&self, rules: &Pending, key: &str, net: Option<IpNet>, known: bool) -> Option<Place> {
         if !rules.on || self.dismissed.contains_key(key) {
             return None;
         }
         if self.all.contains_key(key) {
             return Some(Place::Again);
         }
-        if self.all.values().filter(|(_, n)| *n == net).count() >= rules.of_network {
+        if net.is_some() && self.all.values().filter(|(_, n)| *n == net).count() >= rules.of_network {
             return None;
         }
         if self.all.len() < rules.most {
@@ -69,7 +69,7 @@ impl Waiting {
     }
 
     /// Notes a key that was proved. Whether it is new here; none where there is no room for it.
-    fn note(&mut self, rules: &Pending, key: PendingKey, net: IpNet) -> Option<bool> {
+    fn note(&mut self, rules: &Pending, key: PendingKey, net: Option<IpNet>) -> Option<bool> {
         match self.place(rules, &key.fingerprint, net, key.known)? {
             Place::Again => {
                 if let Some((old, _)) = self.all.get_mut(&key.fingerprint) {
@@ -94,12 +94,12 @@ impl Waiting {
     }
 
     /// Takes one out: nobody else can have it then.
-    pub(super) fn take(&mut self, fingerprint: &str) -> Option<(PendingKey, IpNet)> {
+    pub(super) fn take(&mut self, fingerprint: &str) -> Option<(PendingKey, Option<IpNet>)> {
         self.all.remove(fingerprint)
     }
 
     /// Takes one out to approve it: until [`Waiting::approved`] nobody else can, and it is not noted.
-    pub(super) fn take_to_approve(&mut self, fingerprint: &str) -> Option<(PendingKey, IpNet)> {
+    pub(super) fn take_to_approve(&mut self, fingerprint: &str) -> Option<(PendingKey, Option<IpNet>)> {
         let taken = self.take(fingerprint)?;
         self.approving.insert(fingerprint.to_owned());
         Some(taken)
@@ -115,9 +115,15 @@ impl Waiting {
     }
 
     /// Puts back what was taken for nothing.
-    pub(super) fn put_back(&mut self, (key, net): (PendingKey, IpNet)) {
+    pub(super) fn put_back(&mut self, (key, net): (PendingKey, Option<IpNet>)) {
         self.all.entry(key.fingerprint.clone()).or_insert((key, net));
     }
+}
+
+/// The network whose share of the places this one takes. An exempt one has none: behind a proxy all come from there.
+fn share(config: &Config, peer: SocketAddr) -> Option<IpNet> {
+    let rules = &config.sources;
+    (!rules.is_exempt(peer.ip())).then(|| rules.network(peer.ip()))
 }
 
 fn over(last: Time, rules: &Pending) -> Time {
@@ -144,7 +150,7 @@ impl Registry {
         }
         let mut state = self.state();
         let config = self.config();
-        let (rules, net) = (&config.trust.pending, config.sources.network(peer.ip()));
+        let (rules, net) = (&config.trust.pending, share(&config, peer));
         state.waiting.forget(rules, now());
         state.is_nobodys(&config, &credential.fingerprint)
             && state.waiting.place(rules, &credential.fingerprint, net, known).is_some()
@@ -158,7 +164,7 @@ impl Registry {
         let new = {
             let mut state = self.state();
             let config = self.config();
-            let (rules, net) = (&config.trust.pending, config.sources.network(key.source.ip()));
+            let (rules, net) = (&config.trust.pending, share(&config, key.source));
             state.waiting.forget(rules, now());
             if !state.is_nobodys(&config, &key.fingerprint) {
                 return;
@@ -251,8 +257,9 @@ mod tests {
     fn at(s: i64) -> Time {
         Time::from_timestamp(1_800_000_000 + s, 0).unwrap()
     }
-    fn net(n: u8) -> IpNet {
-        format!("203.0.113.{n}/32").parse().unwrap()
+    #[allow(clippy::unnecessary_wraps)] // as a key is noted
+    fn net(n: u8) -> Option<IpNet> {
+        Some(format!("203.0.113.{n}/32").parse().unwrap())
     }
     fn rules() -> Pending {
         Pending { on: true, most: 4, of_network: 2, time: std::time::Duration::from_secs(600) }
@@ -302,6 +309,20 @@ mod tests {
         }
         assert_eq!(w.all.len(), 4);
         assert!(w.all.values().all(|(k, _)| k.known) && w.get("SHA256:site").is_some(), "{:?}", names(&w));
+    }
+
+    #[test]
+    fn an_exempt_network_has_no_share_and_gives_way_to_a_known_one() {
+        let config = Config::parse("[sources]\nexempt = [\"10.0.0.5/32\"]\n", std::path::Path::new("/x")).unwrap();
+        assert_eq!(share(&config, "10.0.0.5:50022".parse().unwrap()), None);
+        assert!(share(&config, "203.0.113.1:50022".parse().unwrap()).is_some());
+        let mut w = Waiting::default();
+        for (n, name) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
+            assert_eq!(w.note(&rules(), key(name, false, n), None), Some(true), "no share of two for {name}");
+        }
+        assert_eq!(w.note(&rules(), key("e", false, 4), None), None, "all places are taken");
+        assert_eq!(w.note(&rules(), key("site", true, 5), net(1)), Some(true));
+        assert_eq!(names(&w), ["b", "c", "d", "site"]);
     }
 
     #[test]

@@ -249,9 +249,10 @@ impl Gate {
         Ok(Pass { gate: Arc::clone(self), config: Arc::clone(config), net, kind, slow: turn })
     }
 
-    /// Whether somebody has signed in from this address's network, or no rule for networks holds there.
+    /// Whether somebody has signed in from this address's network. Nobody can tell of an exempt one: behind a proxy there
+    /// are all strangers.
     pub(super) fn knows(&self, config: &Config, ip: IpAddr) -> bool {
-        config.sources.is_exempt(ip) || self.state().known.has(&config.sources.network(ip))
+        !config.sources.is_exempt(ip) && self.state().known.has(&config.sources.network(ip))
     }
 
     /// Connections that have not signed in.

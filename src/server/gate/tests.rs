@@ -171,3 +171,18 @@ fn what_is_known_is_known_after_a_restart() {
     let held: Vec<_> = (0..500).map(|_| again.admit(&r.config, "203.0.113.7".parse().unwrap(), 9, r.now)).collect();
     assert!(held.iter().all(Result::is_ok));
 }
+
+#[test]
+fn only_a_network_that_somebody_has_signed_in_from_is_known_and_an_exempt_one_never_is() {
+    let rig = Rig::new("[sources]\nexempt = [\"127.0.0.0/8\", \"10.0.0.5/32\"]\n");
+    let known = |ip: &str| rig.gate.knows(&rig.config, ip.parse().unwrap());
+    assert!(!known("198.51.100.7") && !known("10.0.0.5") && !known("127.0.0.1"));
+    for ip in ["198.51.100.7", "10.0.0.5", "127.0.0.1"] {
+        rig.sign_in(ip);
+    }
+    assert!(known("198.51.100.7"));
+    assert!(!known("10.0.0.5") && !known("127.0.0.1"), "a stranger behind the proxy is none from a known network");
+    // One that was known before it became exempt.
+    let rig = Rig { config: config("[sources]\nexempt = [\"198.51.100.7/32\"]\n"), ..rig };
+    assert!(!rig.gate.knows(&rig.config, "198.51.100.7".parse().unwrap()));
+}
