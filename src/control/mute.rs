@@ -62,7 +62,6 @@ impl Desk {
             let at = now();
             self.registry.mutes_over(at).await;
             self.registry.reservations_over(at).await;
-            self.registry.approvals_over(at).await;
             self.registry.pending_over(at);
             self.proposals_over();
             let incidents = self.with_board(|b| self.triage(&everybody(), b, true)).incidents;

@@ -194,7 +194,9 @@ impl Registry {
             self.lay_approvals(&mut state);
         }
         self.touch();
-        let (sessions, tunnels) = self.end_unapproved(fingerprint, &Obituary::of(ObituaryCause::Revoke)).await;
+        let ended = self.unapproved(fingerprint);
+        let (sessions, tunnels) = (ended.len(), self.tunnels_by(&ended));
+        self.cut(&ended, &Obituary::of(ObituaryCause::Revoke)).await;
         let what = What::KeyUnapproved { sessions, tunnels };
         let context = Context { reason, ..self.approval_context(&seen) };
         let (seq, warning) = self.prove(by.success(what, context)).await;
@@ -216,9 +218,11 @@ impl Registry {
     }
 
     /// Ends the approvals whose time is over, whose host has left the configuration, or whose key has come into it for the
-    /// same host.
+    /// same host, and cuts all that lives by them together.
+    ///
+    /// It waits for no disk: what the disk does not take is over again at the next start.
     pub async fn approvals_over(&self, at: Time) {
-        let over: Vec<(Approval, String)> = {
+        let over: Vec<_> = {
             let mut state = self.state();
             let config = self.config();
             let over: Vec<_> =
@@ -226,30 +230,35 @@ impl Registry {
             if over.is_empty() {
                 return;
             }
-            for (a, _) in &over {
+            // Under the lock: what is approved anew is saved after this.
+            let forget = |(a, why): (Approval, String)| {
                 state.approvals.0.remove(&a.fingerprint);
-            }
+                let saving = self.store.apply(vec![Change::DropApproval(a.fingerprint.clone())]);
+                (a, why, saving)
+            };
+            let over = over.into_iter().map(forget).collect();
             self.lay_approvals(&mut state);
             over
         };
         self.touch();
-        for (a, why) in over {
-            let (sessions, tunnels) =
-                self.end_unapproved(&a.fingerprint, &Obituary::of(ObituaryCause::ConfigChange)).await;
-            let saving = {
-                let state = self.state();
-                // Somebody may have approved it anew.
-                let new = state.approvals.0.get(&a.fingerprint).cloned();
-                let change = new.map_or_else(|| Change::DropApproval(a.fingerprint.clone()), Change::PutApproval);
-                self.store.apply(vec![change])
-            };
-            if let Err(error) = saving.await {
-                // It lets nobody in any more; the next start forgets it again.
-                tracing::warn!(%error, key = a.fingerprint, "an approval that is over could not be forgotten");
-            }
+        let mut all = Vec::new();
+        let mut events = Vec::new();
+        for (a, why, saving) in over {
+            let sessions = self.unapproved(&a.fingerprint);
+            let what = What::KeyUnapproved { sessions: sessions.len(), tunnels: self.tunnels_by(&sessions) };
             let context = Context { reason: Some(why), ..self.approval_context(&a) };
-            let what = What::KeyUnapproved { sessions, tunnels };
-            self.journal.record(Event::success(Actor::Daemon, what, context));
+            events.push(Event::success(Actor::Daemon, what, context));
+            all.extend(sessions);
+            tokio::spawn(async move {
+                if let Err(error) = saving.await {
+                    let key = a.fingerprint;
+                    tracing::warn!(%error, key, "an approval that is over could not be forgotten; the next start does it");
+                }
+            });
+        }
+        self.cut(&all, &Obituary::of(ObituaryCause::ConfigChange)).await;
+        for event in events {
+            self.journal.record(event);
         }
     }
 
@@ -259,18 +268,20 @@ impl Registry {
         self.put_config(state, config);
     }
 
-    /// Ends the sessions that a key has signed in and would not now. How many they were, and their tunnels.
-    async fn end_unapproved(&self, fingerprint: &str, obituary: &Obituary) -> (usize, usize) {
+    /// The sessions that a key has signed in and would not now.
+    fn unapproved(&self, fingerprint: &str) -> Vec<Arc<Session>> {
         let config = self.config();
         let stays = |s: &Session| {
             let holder = s.credential.holder(&config, &s.user, s.source.ip(), now()).ok();
             holder.is_some() && holder == s.holder()
         };
         let of_key = |s: &Arc<Session>| s.credential.certified.is_none() && s.credential.fingerprint == fingerprint;
-        let sessions: Vec<Arc<Session>> = self.sessions().into_iter().filter(|s| of_key(s) && !stays(s)).collect();
-        let tunnels = sessions.iter().map(|s| self.tunnels_of(s.id).len()).sum();
-        self.cut(&sessions, obituary).await;
-        (sessions.len(), tunnels)
+        self.sessions().into_iter().filter(|s| of_key(s) && !stays(s)).collect()
+    }
+
+    /// How many tunnels these sessions have.
+    fn tunnels_by(&self, sessions: &[Arc<Session>]) -> usize {
+        sessions.iter().map(|s| self.tunnels_of(s.id).len()).sum()
     }
 
     fn approval_context(&self, a: &Approval) -> Context {

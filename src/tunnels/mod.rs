@@ -2,6 +2,8 @@
 //! life and death of sessions and tunnels (lifecycle). Knows nothing of SSH: it reaches a host through a [`Carrier`].
 
 mod approve;
+#[cfg(test)]
+mod approve_tests;
 mod bind;
 mod board;
 mod brake;

@@ -19,14 +19,14 @@ use std::task::Poll;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-fn public_key(n: u8) -> ssh_key::PublicKey {
+pub(super) fn public_key(n: u8) -> ssh_key::PublicKey {
     let pair = ssh_key::private::Ed25519Keypair::from_seed(&[n; 32]);
     let key = ssh_key::PrivateKey::new(ssh_key::private::KeypairData::Ed25519(pair), "").unwrap();
     key.public_key().clone()
 }
 
 /// The key that nobody has at first.
-fn unknown() -> String {
+pub(super) fn unknown() -> String {
     public_key(5).fingerprint(ssh_key::HashAlg::Sha256).to_string()
 }
 
@@ -47,7 +47,8 @@ fn config(other: bool) -> Config {
     Config::parse(&text, Path::new("/etc/portreeve/portreeve.toml")).unwrap()
 }
 
-static CONFIGS: LazyLock<[Arc<Config>; 2]> = LazyLock::new(|| [false, true].map(|other| Arc::new(config(other))));
+pub(super) static CONFIGS: LazyLock<[Arc<Config>; 2]> =
+    LazyLock::new(|| [false, true].map(|other| Arc::new(config(other))));
 /// What live sessions and tunnels are owned by.
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
@@ -90,14 +91,50 @@ impl Store for Disk {
     }
 }
 
-fn host(name: &str) -> HostName {
+pub(super) fn host(name: &str) -> HostName {
     name.parse().unwrap()
 }
 fn port(n: u16) -> Port {
     Port::try_from(n).unwrap()
 }
-fn alice() -> By {
+pub(super) fn alice() -> By {
     By { actor: Actor::Operator("alice".into()), via: None, proposed_by: None }
+}
+
+/// A session of a host that this key has signed in.
+pub(super) fn session(name: &str, fingerprint: String) -> Arc<Session> {
+    Arc::new(Session {
+        id: SessionId::new(),
+        kind: SessionKind::Host,
+        name: name.to_owned(),
+        host: Some(host(name)),
+        team: Some("pay".parse().unwrap()),
+        role: None,
+        user: "tunnel".into(),
+        source: ([192, 0, 2, 7], 40_000).into(),
+        credential: Box::new(Credential { fingerprint, ..Default::default() }),
+        client: "OpenSSH_9.2".into(),
+        algorithms: None,
+        since: now(),
+        vital: Arc::new(Vital::default()),
+        orders: Mailbox::default(),
+        over: Said::default(),
+    })
+}
+/// The unknown key, as a client has proved it.
+pub(super) fn proved() -> PendingKey {
+    let at = now();
+    PendingKey {
+        fingerprint: unknown(),
+        key: public_key(5).to_openssh().unwrap(),
+        user: "db".into(),
+        source: ([192, 0, 2, 7], 40_000).into(),
+        client: "OpenSSH_9.2".into(),
+        first: at,
+        last: at,
+        count: 1,
+        known: true,
+    }
 }
 
 /// What somebody does.
@@ -177,23 +214,7 @@ impl World {
         let keys = &self.registry.config().keys;
         let mine = |p: &Principal| matches!(p, Principal::Host(h) if h.as_str() == name);
         let fingerprint = keys.iter().find(|(_, p)| mine(p)).map(|(f, _)| f.clone()).unwrap();
-        let session = Arc::new(Session {
-            id: SessionId::new(),
-            kind: SessionKind::Host,
-            name: name.to_owned(),
-            host: Some(host(name)),
-            team: Some("pay".parse().unwrap()),
-            role: None,
-            user: "tunnel".into(),
-            source: ([192, 0, 2, 7], 40_000).into(),
-            credential: Box::new(Credential { fingerprint, ..Default::default() }),
-            client: "OpenSSH_9.2".into(),
-            algorithms: None,
-            since: now(),
-            vital: Arc::new(Vital::default()),
-            orders: Mailbox::default(),
-            over: Said::default(),
-        });
+        let session = session(name, fingerprint);
         self.registry.session_begins(Arc::clone(&session)).unwrap();
         let registry = Arc::clone(&self.registry);
         RUNTIME.spawn(async move {
@@ -280,19 +301,7 @@ impl World {
             Act::RestorePort(p) => drop(r.restore(alice(), BlockTarget::Port(port(p))).await),
             Act::Proves => {
                 let credential = Credential { fingerprint: unknown(), ..Credential::default() };
-                let at = now();
-                let key = PendingKey {
-                    fingerprint: unknown(),
-                    key: public_key(5).to_openssh().unwrap(),
-                    user: "db".into(),
-                    source: ([192, 0, 2, 7], 40_000).into(),
-                    client: "OpenSSH_9.2".into(),
-                    first: at,
-                    last: at,
-                    count: 1,
-                    known: true,
-                };
-                r.note_pending(&credential, key, SessionId::new());
+                r.note_pending(&credential, proved(), SessionId::new());
             }
             Act::Approve(name) => drop(r.approve(alice(), &unknown(), &host(name), None, None).await),
             Act::Unapprove => drop(r.unapprove(alice(), &unknown(), None).await),

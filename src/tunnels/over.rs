@@ -15,6 +15,9 @@ pub async fn end_in_time(registry: Arc<Registry>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        // By itself: a client that ignores the disconnect has seconds, and nothing else that ends is to wait for them.
+        let of_keys = Arc::clone(&registry);
+        tokio::spawn(async move { of_keys.approvals_over(now()).await });
         registry.grants_over(now());
         registry.leases_over(now()).await;
     }
