@@ -347,7 +347,8 @@ impl Desk {
         // Of an incident each sees as much as is theirs.
         let theirs = self.anew(&p.who, p.clone());
         let p = self.anew(who, p);
-        let (e, over) = match (self.over(&config, &theirs, now()), self.may_second(&config, who, &p)) {
+        let second = self.credential_holds(who).and_then(|()| self.may_second(&config, who, &p));
+        let (e, over) = match (self.over(&config, &theirs, now()), second) {
             (None, Ok(_)) => return Ok(p),
             (Some(why), _) => {
                 (ApiError::new(ErrorCode::Conflict, format!("{id} is at its end, nothing was done: {why}")), why)
