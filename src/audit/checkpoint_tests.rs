@@ -213,6 +213,23 @@ fn a_journal_written_anew_holds_as_a_chain_and_is_found_by_the_key_and_by_the_ch
     assert!(found(dir.path(), &by_checkpoint).unwrap().contains("written anew"));
 }
 
+/// Nothing signs the record of the last checkpoint but the copy that is kept elsewhere.
+#[test]
+fn the_record_of_the_checkpoint_kept_elsewhere_cannot_be_another_one() {
+    let (dir, trust) = signed(&DAYS);
+    let (path, good) = files(dir.path()).pop().unwrap();
+    let lines: Vec<_> = good.split_inclusive(|b| *b == b'\n').collect();
+    let (last, rest) = lines.split_last().unwrap();
+    let link = chain::Link::read(last.trim_ascii_end()).unwrap();
+    let mut tip = chain::Tip { seq: Seq(link.seq.0 - 1), hash: link.prev };
+    let mut forged = rest.concat();
+    chain::seal(&mut tip, link.at, &event("nothing was signed here"), &mut forged).unwrap();
+    fs::write(&path, forged).unwrap();
+    assert_eq!(found(dir.path(), &Trust::default()), None, "as a chain it holds");
+    let by_checkpoint = Trust { keys: vec![], checkpoints: trust.checkpoints };
+    assert!(found(dir.path(), &by_checkpoint).unwrap().contains("it is not the checkpoint kept elsewhere"));
+}
+
 #[test]
 fn a_forged_checkpoint_is_found_before_anything_is_read() {
     let (_dir, trust) = signed(&DAYS);

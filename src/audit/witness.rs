@@ -59,10 +59,10 @@ impl Witness {
             last => *last = Some((file.to_owned(), number, link.seq)),
         }
         self.unsigned += 1;
-        let flaw = self.kept(link);
         // Names of events come early in a line, and no text of others can hold this without its quotes escaped.
         let word =
             memchr::memmem::find(line, b"\"event\":\"audit.").and_then(|_| serde_json::from_slice::<Word>(line).ok());
+        let flaw = self.kept(link, word.as_ref());
         let wrong = match word {
             Some(Word::Checkpoint(c)) => self.checkpoint(link, c),
             Some(Word::Expired { upto, head }) => {
@@ -76,19 +76,24 @@ impl Witness {
         flaw.or(wrong)
     }
 
-    /// Whether a checkpoint from elsewhere knows this record by another hash.
-    fn kept(&mut self, link: &Link) -> Option<String> {
+    /// Whether a checkpoint from elsewhere knows this record as another one: by its hash, or as the checkpoint itself.
+    fn kept(&mut self, link: &Link, word: Option<&Word>) -> Option<String> {
+        let other = self.missing.iter().find(|c| c.upto == link.seq && c.head != link.hash);
+        let hash = other.map(|c| {
+            let made = c.made.format("%F %TZ");
+            format!("it is not the record that the checkpoint kept elsewhere ({made}) was made of: it or one before it was written anew")
+        });
         // It was written down itself, next, before anybody could keep it: without that record it is not met.
+        let mut next = self.missing.iter().filter(|c| c.upto.0.checked_add(1) == Some(link.seq.0));
+        let own = next.find(|c| !matches!(word, Some(Word::Checkpoint(w)) if w == *c)).map(|c| {
+            format!("it is not the checkpoint kept elsewhere ({}), which was written here", c.made.format("%F %TZ"))
+        });
         self.missing.retain(|c| c.upto >= link.seq);
-        let other = self.missing.iter().find(|c| c.upto == link.seq && c.head != link.hash)?;
-        Some(format!(
-            "it is not the record that the checkpoint kept elsewhere ({}) was made of: it or one before it was written anew",
-            other.made.format("%F %TZ")
-        ))
+        hash.or(own)
     }
 
     fn checkpoint(&mut self, link: &Link, c: Checkpoint) -> Option<String> {
-        if c.upto.0 + 1 != link.seq.0 || c.head != link.prev {
+        if c.upto.0.checked_add(1) != Some(link.seq.0) || c.head != link.prev {
             return Some("the checkpoint is of another place than where it stands".to_owned());
         }
         if let Err(e) = c.prove(&self.trust.keys) {
