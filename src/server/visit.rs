@@ -3,9 +3,8 @@
 use super::carrier::halves;
 use super::client::Client;
 use crate::model::{Port, clean};
-use crate::tunnels::carrier::HostWriter;
 use crate::tunnels::{
-    Caller, End, Registry, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, pipe, relay, settle_within,
+    Caller, End, Registry, Session, Tally, Terms, Tunnel, TunnelOrder, VisitOrder, close, pipe, relay, settle_within,
 };
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
@@ -72,10 +71,8 @@ pub(super) async fn visit(
     let end = match end {
         Some(end) if !cut.is() => end,
         _ => {
-            // Closed at once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.
-            // Fails when the operator has gone too.
-            let _ = writer.close().await;
-            return;
+            // At once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.
+            return close(reader, writer).await;
         }
     };
     if end == End::LinkGone {

@@ -6,7 +6,7 @@ use super::live::{Caller, CheckFailure, Tunnel, TunnelOrder, VisitOrder, Visitor
 use super::quay::Quay;
 use super::rate::Metered;
 use super::registry::Registry;
-use super::relay::{End, Tally, Terms, VisitorStream, relay, settle};
+use super::relay::{Tally, Terms, VisitorStream, leave, relay, settle};
 use crate::audit::{Actor, Context, Event, What};
 use crate::config::Config;
 use crate::model::{CheckKind, FileUse, LinkLayer, Port, VisitorId, is_kept, now};
@@ -419,10 +419,7 @@ async fn check<C: Carrier>(carrier: &C, kind: CheckKind, timeout: Duration) -> R
         Err(_) => Err(format!("the service took the connection and said nothing for {:.0} s", timeout.as_secs_f64())),
     };
     let took = began.elapsed();
-    tokio::spawn(async move {
-        let _ = writer.eof().await;
-        settle(reader, writer, End::Finished).await;
-    });
+    tokio::spawn(leave(reader, writer));
     greeting.map(|()| took).map_err(|error| fail(LinkLayer::Service, error))
 }
 

@@ -61,7 +61,7 @@ pub use pipe::{Cut, FarEnd, NearEnd, pipe};
 pub use post::{Gone, Mailbox, Reader, Said};
 pub use rate::{Bucket, Rates};
 pub use registry::{Past, Registry};
-pub use relay::{End, RelayLimits, Tally, Terms, VisitorStream, relay, settle, settle_within};
+pub use relay::{End, RelayLimits, Tally, Terms, VisitorStream, close, relay, settle_within};
 pub use revoke::DISK_WAIT;
 pub use spill::SpillBudget;
 pub use strain::{FRESH as STRAIN_FRESH, Overload, keep_time};

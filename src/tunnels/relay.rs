@@ -203,12 +203,22 @@ pub async fn settle<R: HostReader, W: HostWriter>(reader: R, writer: W, end: End
 }
 
 /// [`settle`] with another time for the other side to close a stream on which both are done.
-pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, mut reader: R, writer: W, end: End) {
-    let (wait, aborted) = match end {
-        End::HostClosed | End::LinkGone => return,
-        End::Finished => (close_wait, false),
-        End::VisitorGone | End::Stalled { .. } | End::TooFarBehind { .. } | End::SpillFailed => (ABORT_WAIT, true),
-    };
+pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, reader: R, writer: W, end: End) {
+    match end {
+        End::HostClosed | End::LinkGone => {}
+        End::Finished => wind_up(close_wait, false, reader, writer).await,
+        End::VisitorGone | End::Stalled { .. } | End::TooFarBehind { .. } | End::SpillFailed => {
+            wind_up(ABORT_WAIT, true, reader, writer).await;
+        }
+    }
+}
+
+/// Takes leave of a stream on which nothing was said to be over: this side is done, and what still comes is thrown away.
+pub async fn leave<R: HostReader, W: HostWriter>(reader: R, writer: W) {
+    wind_up(CLOSE_WAIT, true, reader, writer).await;
+}
+
+async fn wind_up<R: HostReader, W: HostWriter>(wait: Duration, says_eof: bool, mut reader: R, writer: W) {
     let closed = async {
         let mut discarded = 0;
         loop {
@@ -222,7 +232,7 @@ pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, m
     };
     // At the same time: the session may wait for this very stream to be read, and then takes no word from us.
     let eof = async {
-        if aborted {
+        if says_eof {
             // Fails when the session is gone, which the reader sees too.
             let _ = writer.eof().await;
         }
@@ -235,9 +245,15 @@ pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, m
         }
     };
     if !matches!(tokio::time::timeout(wait, both).await, Ok(true)) {
-        drop(reader);
-        let _ = writer.close().await;
+        close(reader, writer).await;
     }
+}
+
+/// Closes a stream by force. First nobody reads it any more: the session may wait for that, and then takes no word from us.
+pub async fn close<R: HostReader, W: HostWriter>(reader: R, writer: W) {
+    drop(reader);
+    // Fails when the session is gone, and the stream with it.
+    let _ = writer.close().await;
 }
 
 async fn pump_up<A: AsyncRead + Unpin, W: HostWriter>(mut from: A, to: &W, tallies: [&Tally; 2]) -> Result<(), End> {

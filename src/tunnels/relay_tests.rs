@@ -342,5 +342,42 @@ async fn settling_reads_while_it_says_goodbye() {
         }
     }
     let listens = Arc::new(Notify::new());
-    settle(Reads(Arc::clone(&listens), 0), Deaf(listens), End::VisitorGone).await;
+    settle(Reads(Arc::clone(&listens), 0), Deaf(Arc::clone(&listens)), End::VisitorGone).await;
+    leave(Reads(Arc::clone(&listens), 0), Deaf(listens)).await;
+}
+
+/// The session waits until there is room for what the host sends, or until nobody is left who might read it.
+#[tokio::test(start_paused = true)]
+async fn a_close_by_force_is_heard_by_a_session_that_waits_for_its_reader() {
+    struct Deaf(Arc<Notify>);
+    impl HostWriter for Deaf {
+        async fn write(&self, _: Bytes) -> Result<(), LinkGone> {
+            Ok(())
+        }
+        async fn eof(&self) -> Result<(), LinkGone> {
+            std::future::pending().await
+        }
+        async fn close(&self) -> Result<(), LinkGone> {
+            self.0.notified().await;
+            Ok(())
+        }
+    }
+    struct Unread(Arc<Notify>);
+    impl HostReader for Unread {
+        async fn next(&mut self) -> FromHost {
+            std::future::pending().await
+        }
+    }
+    impl Drop for Unread {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let ends = async {
+        let gone = Arc::new(Notify::new());
+        close(Unread(Arc::clone(&gone)), Deaf(Arc::clone(&gone))).await;
+        leave(Unread(Arc::clone(&gone)), Deaf(Arc::clone(&gone))).await;
+        settle(Unread(Arc::clone(&gone)), Deaf(gone), End::Finished).await;
+    };
+    tokio::time::timeout(Duration::from_secs(60), ends).await.unwrap();
 }
