@@ -9,7 +9,6 @@ use crate::audit::{Actor, Event, What};
 use crate::config::{Config, HealthConfig};
 use crate::model::{CheckKind, HealthView, LinkLayer, Verdict, clean_line, now};
 use crate::tunnels::{CheckFailure, Registry, Tunnel, TunnelOrder};
-use crate::wait::or_never;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -41,37 +40,49 @@ pub async fn watch(registry: Arc<Registry>, mut up: mpsc::UnboundedReceiver<Arc<
 
 async fn watch_tunnel(registry: Arc<Registry>, tunnel: Arc<Tunnel>, turn: Option<Instant>) {
     let mut judge = Judge::default();
+    // Boxed, as the rounds below: of the tunnels that are not checked there may be thousands, and each would keep room for
+    // a check.
     if let Some(turn) = turn {
-        tokio::select! {
-            () = tokio::time::sleep_until(turn) => {}
-            () = tunnel.closed() => return,
+        let wait = async {
+            tokio::select! {
+                () = tokio::time::sleep_until(turn) => {}
+                () = tunnel.closed() => {}
+            }
+        };
+        Box::pin(wait).await;
+    }
+    while tunnel.released.heard().is_none() {
+        let round = {
+            let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
+            show(&registry, &tunnel, kind, &health);
+            (kind != CheckKind::None).then(|| Box::pin(round(&registry, &tunnel, &mut judge, kind, health)))
+        };
+        match round {
+            Some(round) => round.await,
+            // Until the configuration changes.
+            None => tokio::select! {
+                () = tunnel.recheck.notified() => {}
+                () = tunnel.closed() => {}
+            },
         }
     }
-    loop {
-        let (kind, health) = registry.config().check_for(&tunnel.lease.host, tunnel.port());
-        show(&registry, &tunnel, kind, &health);
-        if kind != CheckKind::None {
-            let result = ask(&tunnel, kind, health.timeout).await;
-            if tunnel.released.heard().is_some() {
-                return;
-            }
-            note(&registry, &tunnel, &mut judge, &health, &result);
-        }
-        // The first checks after the start follow quickly, until there is a verdict; then the interval, a little
-        // scattered so that a thousand tunnels that came up together are not checked together.
-        let haste = kind != CheckKind::None && !judge.settled();
-        let pause = match kind {
-            // Until the configuration changes.
-            CheckKind::None => None,
-            _ if haste => Some(first_pause(&health)),
-            _ => Some(scatter(health.interval, tunnel.port().get())),
-        };
-        let checked = Instant::now();
-        tokio::select! {
-            () = or_never(pause.map(tokio::time::sleep)) => {}
-            () = async { tunnel.recheck.notified().await; tokio::time::sleep_until(checked + LEAST_PAUSE).await } => {}
-            () = tunnel.closed() => return,
-        }
+}
+
+/// One check, and the pause after it.
+async fn round(registry: &Registry, tunnel: &Tunnel, judge: &mut Judge, kind: CheckKind, health: HealthConfig) {
+    let result = ask(tunnel, kind, health.timeout).await;
+    if tunnel.released.heard().is_some() {
+        return;
+    }
+    note(registry, tunnel, judge, &health, &result);
+    // The first checks after the start follow quickly, until there is a verdict; then the interval, a little
+    // scattered so that a thousand tunnels that came up together are not checked together.
+    let pause = if judge.settled() { scatter(health.interval, tunnel.port().get()) } else { first_pause(&health) };
+    let checked = Instant::now();
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = async { tunnel.recheck.notified().await; tokio::time::sleep_until(checked + LEAST_PAUSE).await } => {}
+        () = tunnel.closed() => {}
     }
 }
 

@@ -424,25 +424,23 @@ async fn check<C: Carrier>(carrier: &C, kind: CheckKind, timeout: Duration) -> R
 }
 
 async fn greet<R: HostReader, W: HostWriter>(kind: CheckKind, reader: &mut R, writer: &W) -> Result<(), String> {
-    let (wants, least): (&str, usize) = match kind {
+    let (wants, least, question): (&str, usize, &[u8]) = match kind {
         CheckKind::Tcp | CheckKind::None => return Ok(()),
-        CheckKind::Ssh => ("SSH-", 4),
-        CheckKind::Http => {
-            let ask = Bytes::from_static(b"HEAD / HTTP/1.0\r\nUser-Agent: portreeve-check\r\n\r\n");
-            writer.write(ask).await.map_err(|e| e.to_string())?;
-            ("HTTP/", 12)
-        }
+        CheckKind::Ssh => ("SSH-", 4, b""),
+        CheckKind::Http => ("HTTP/", 12, b"HEAD / HTTP/1.0\r\nUser-Agent: portreeve-check\r\n\r\n"),
     };
-    let mut got = Vec::new();
-    while got.len() < least {
-        match reader.next().await {
-            FromHost::Data(d) => got.extend_from_slice(&d),
-            FromHost::Eof | FromHost::Closed | FromHost::Gone if got.is_empty() => {
-                return Err("the service took the connection and closed it without a word".to_owned());
-            }
-            FromHost::Eof | FromHost::Closed | FromHost::Gone => break,
+    // A service may send without having been asked, and its session may wait for that to be read.
+    let ask = async {
+        if !question.is_empty() {
+            writer.write(Bytes::from_static(question)).await.map_err(|e| e.to_string())?;
         }
-    }
+        std::future::pending().await
+    };
+    let got = tokio::select! {
+        biased;
+        heard = hear(reader, least) => heard,
+        failed = ask => failed,
+    }?;
     let text = String::from_utf8_lossy(&got);
     let said = crate::model::clean(text.lines().next().unwrap_or_default(), 40);
     if !text.starts_with(wants) {
@@ -456,4 +454,19 @@ async fn greet<R: HostReader, W: HostWriter>(kind: CheckKind, reader: &mut R, wr
         };
     }
     Ok(())
+}
+
+/// At least so many bytes, or what there was before the end.
+async fn hear<R: HostReader>(reader: &mut R, least: usize) -> Result<Vec<u8>, String> {
+    let mut got = Vec::new();
+    while got.len() < least {
+        match reader.next().await {
+            FromHost::Data(d) => got.extend_from_slice(&d),
+            FromHost::Eof | FromHost::Closed | FromHost::Gone if got.is_empty() => {
+                return Err("the service took the connection and closed it without a word".to_owned());
+            }
+            FromHost::Eof | FromHost::Closed | FromHost::Gone => break,
+        }
+    }
+    Ok(got)
 }
