@@ -146,7 +146,7 @@ pub struct Terms<'a> {
     pub slows: &'a (dyn Fn(u64) + Sync),
 }
 
-/// Carries bytes until both sides are done or one is gone. Returns the end and the host's halves, for [`settle`].
+/// Carries bytes until both sides are done or one is gone. Returns how it ended, for [`settle_within`].
 pub async fn relay<V: VisitorStream, R: HostReader, W: HostWriter>(
     visitor: &mut V,
     reader: &mut R,
@@ -196,13 +196,13 @@ pub async fn relay<V: VisitorStream, R: HostReader, W: HostWriter>(
     }
 }
 
-/// After a relay: lets the host close the stream first, throwing away what it still sends, and closes it by force when
-/// it does not.
+/// [`settle_within`] ten seconds.
 pub async fn settle<R: HostReader, W: HostWriter>(reader: R, writer: W, end: End) {
     settle_within(CLOSE_WAIT, reader, writer, end).await;
 }
 
-/// [`settle`] with another time for the other side to close a stream on which both are done.
+/// After a relay: lets the host close the stream first, throwing away what it still sends, and closes it by force when
+/// it does not. `close_wait`: how long the other side of a stream on which both are done may take.
 pub async fn settle_within<R: HostReader, W: HostWriter>(close_wait: Duration, reader: R, writer: W, end: End) {
     match end {
         End::HostClosed | End::LinkGone => {}
