@@ -8,6 +8,7 @@ mod checkpoint;
 mod error;
 mod event;
 mod files;
+mod folded;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod journal;

@@ -1,19 +1,22 @@
 //! What a line that matches must have in it, looked for in its bytes: most lines are passed over without being parsed.
 
 use super::chain::TAIL;
+use super::folded::Folded;
 use super::query::is_hash;
 use super::{About, AuditQuery};
 use crate::model::Time;
 use memchr::memmem::Finder;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 /// One text, to be found in bytes.
 #[derive(Debug)]
 enum Needle {
     /// As it is.
     Exact(Box<Finder<'static>>),
-    /// In any case, or any of several texts.
-    Regex(Regex),
+    /// In any case.
+    Folded(Box<Folded>),
+    /// Any of several texts.
+    Any(Regex),
     /// As it is, when it can be no regular expression (too long): lines are compared one by one.
     Slow(String),
 }
@@ -28,8 +31,7 @@ impl Needle {
         if text.chars().all(|c| c.to_lowercase().eq([c]) && c.to_uppercase().eq([c])) {
             return Self::exact(text);
         }
-        let regex = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
-        regex.map_or_else(|_| Self::Slow(text.to_lowercase()), Self::Regex)
+        Folded::new(text).map_or_else(|| Self::Slow(text.to_lowercase()), |f| Self::Folded(Box::new(f)))
     }
 
     /// One of several texts; none if that cannot be.
@@ -39,7 +41,7 @@ impl Needle {
             [one] => Some(Self::exact(one)),
             several => {
                 let all: Vec<String> = several.iter().map(|t| regex::escape(t)).collect();
-                Regex::new(&all.join("|")).ok().map(Self::Regex)
+                Regex::new(&all.join("|")).ok().map(Self::Any)
             }
         }
     }
@@ -47,7 +49,8 @@ impl Needle {
     fn find(&self, bytes: &[u8]) -> Option<usize> {
         match self {
             Self::Exact(f) => f.find(bytes),
-            Self::Regex(r) => r.find(bytes).map(|m| m.start()),
+            Self::Folded(f) => f.find(bytes),
+            Self::Any(r) => r.find(bytes).map(|m| m.start()),
             Self::Slow(t) => std::str::from_utf8(bytes).is_ok_and(|s| s.to_lowercase().contains(t)).then_some(0),
         }
     }
