@@ -238,21 +238,30 @@ impl Report {
         text
     }
 
-    /// The table as Markdown, its columns aligned so that it reads well in a terminal too.
+    /// The table as Markdown, its columns aligned so that it reads well in a terminal too. Without a peer in any row it has
+    /// no columns for one.
     pub fn table(&self) -> String {
-        let head = ["measure", "unit", "portreeve", "sshd", "ratio", "goal", "met", "notes"].map(str::to_owned);
-        let rows: Vec<[String; 8]> = std::iter::once(head).chain(self.rows.iter().map(Row::cells)).collect();
+        let measured = |row: &&Row| !row.peer.is_empty();
+        let peer = if self.rows.iter().filter(measured).all(|row| row.peer_name != "sshd") { "peer" } else { "sshd" };
+        let alone = !self.rows.iter().any(|row| measured(&row));
+        let head = ["measure", "unit", "portreeve", peer, "ratio", "goal", "met", "notes"].map(str::to_owned);
+        let rows: Vec<Vec<String>> = std::iter::once(head)
+            .chain(self.rows.iter().map(Row::cells))
+            .map(|cells| cells.into_iter().enumerate().filter(|(n, _)| !(alone && [3, 4].contains(n))))
+            .map(|cells| cells.map(|(_, cell)| cell).collect())
+            .collect();
+        let columns = rows[0].len();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for (n, row) in rows.iter().enumerate() {
             for (column, cell) in row.iter().enumerate() {
                 // The last one is not padded: notes are long.
-                let pad = if column == 7 { 0 } else { width(column) - cell.chars().count() };
+                let pad = if column + 1 == columns { 0 } else { width(column) - cell.chars().count() };
                 let _ = write!(text, "| {cell}{} ", " ".repeat(pad));
             }
             text.push_str("|\n");
             if n == 0 {
-                text.push_str("|---|---|---|---|---|---|---|---|\n");
+                let _ = writeln!(text, "|{}", "---|".repeat(columns));
             }
         }
         text
