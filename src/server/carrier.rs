@@ -89,6 +89,8 @@ pub(super) fn halves(
 struct Ends {
     /// The other side sends nothing more.
     eof: AtomicBool,
+    /// We have said that we send nothing more.
+    said_eof: AtomicBool,
     /// Either side has closed it.
     closed: AtomicBool,
 }
@@ -159,7 +161,13 @@ impl HostWriter for ChannelWriter {
         self.half()?.data_bytes(data).await.map_err(|_| LinkGone)
     }
     async fn eof(&self) -> Result<(), LinkGone> {
-        self.half()?.eof().await.map_err(|_| LinkGone)
+        // Once: to some clients (AsyncSSH) a second one is an error of the protocol, and the end of the session.
+        if !self.ends.said_eof.load(Ordering::Relaxed) {
+            self.half()?.eof().await.map_err(|_| LinkGone)?;
+            // Only now: the call before may have been given up while it waited.
+            self.ends.said_eof.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
     async fn close(&self) -> Result<(), LinkGone> {
         self.closes_first();

@@ -66,9 +66,14 @@ pub(super) async fn visit(
         end = relay(&mut near, &mut reader, &writer, [a, b], &terms) => Some(end),
         () = cut.told() => None,
     };
+    // Before the tunnel hears of it in another way: to it a pipe that is dropped looks like an orderly end.
+    if let Some(end @ (End::Stalled { .. } | End::TooFarBehind { .. } | End::SpillFailed)) = &end {
+        tunnel.cut(id, &end.sentence().unwrap_or_default());
+    }
     drop(near);
     // To the relay a visit that was cut may look like one whose visitor has gone.
     let end = match end {
+        Some(end @ (End::Stalled { .. } | End::TooFarBehind { .. } | End::SpillFailed)) => end,
         Some(end) if !cut.is() => end,
         _ => {
             // At once: a channel that only ended would leave `ssh -W` waiting, and its user with half a file.

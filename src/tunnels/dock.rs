@@ -153,6 +153,8 @@ struct Visit {
     visitor: Arc<Visitor>,
     began: Instant,
     open: bool,
+    /// That it could not be opened is written.
+    failed: bool,
     /// Why it ended; none when it ended in order.
     reason: Option<String>,
 }
@@ -207,6 +209,7 @@ impl Visit {
             visitor,
             began: Instant::now(),
             open: false,
+            failed: false,
             reason: None,
         }
     }
@@ -272,6 +275,7 @@ impl Visit {
                 }
                 let failed = Event::failure(self.actor(), What::VisitorRefused {}, &e.to_string(), self.context());
                 self.registry.record_visitor(&self.tunnel, "failed", failed);
+                self.failed = true;
                 return id;
             }
         };
@@ -322,6 +326,15 @@ impl Drop for Visit {
                 bytes_to_visitor: self.visitor.tally.to_visitor.load(Ordering::Relaxed),
             };
             self.registry.journal.record(Event::success(self.actor(), what, self.context()));
+        } else if !self.failed {
+            self.tunnel.visitors_refused.fetch_add(1, Ordering::Relaxed);
+            let why = match (self.tunnel.stop.heard(), self.visitor.why.get()) {
+                (Some(obituary), _) => format!("cut with its tunnel before the host had answered: {obituary}"),
+                (None, Some(why)) => format!("cut before the host had answered: {why}"),
+                (None, None) => "cut before the host had answered".to_owned(),
+            };
+            let event = Event::failure(self.actor(), What::VisitorRefused {}, &why, self.context());
+            self.registry.record_visitor(&self.tunnel, "failed", event);
         }
         self.registry.touch();
     }

@@ -160,17 +160,24 @@ pub async fn relay<V: VisitorStream, R: HostReader, W: HostWriter>(
     tokio::pin!(up, down);
     let mut up_done = false;
     let mut down_done: Option<&mut R> = None;
+    let mut deaf = false;
     loop {
         let host_done = down_done.is_some();
         // Once the host has said EOF its reader still has to be watched: it may close before the visitor is done.
         let closing = async {
             match &mut down_done {
-                Some(reader) => loop {
-                    let next = reader.next().await;
-                    if next.is_over() {
-                        break next;
+                Some(reader) => {
+                    let mut discarded = 0;
+                    loop {
+                        match reader.next().await {
+                            // For nobody: the host is told, and closes the stream.
+                            FromHost::Data(data) if deaf && discarded + data.len() > DISCARD => break None,
+                            FromHost::Data(data) => discarded += data.len(),
+                            come if come.is_over() => break Some(come),
+                            _ => {}
+                        }
                     }
-                },
+                }
                 None => std::future::pending().await,
             }
         };
@@ -180,18 +187,34 @@ pub async fn relay<V: VisitorStream, R: HostReader, W: HostWriter>(
                 Err(end) => return end,
             },
             r = &mut down, if !host_done => match r {
-                Ok(reader) => down_done = Some(reader),
+                Ok((reader, heard)) => {
+                    down_done = Some(reader);
+                    deaf = !heard;
+                }
                 Err(end) => return end,
             },
             // The visitor has been told of the host's EOF already. Only what it still sends can be lost.
             over = closing => return match over {
+                _ if deaf => End::VisitorGone,
                 _ if up_done => End::Finished,
-                FromHost::Gone => End::LinkGone,
+                Some(FromHost::Gone) => End::LinkGone,
                 _ => End::HostClosed,
             },
+            () = stands_still(tallies[0], terms.stall), if deaf => return End::VisitorGone,
         }
         if up_done && down_done.is_some() {
-            return End::Finished;
+            return if deaf { End::VisitorGone } else { End::Finished };
+        }
+    }
+}
+
+/// Until nothing has gone to the host for so long.
+async fn stands_still(tally: &Tally, time: Duration) {
+    loop {
+        let before = tally.to_host.load(Ordering::Relaxed);
+        tokio::time::sleep(time).await;
+        if tally.to_host.load(Ordering::Relaxed) == before {
+            return;
         }
     }
 }
@@ -278,13 +301,14 @@ async fn pump_up<A: AsyncRead + Unpin, W: HostWriter>(mut from: A, to: &W, talli
 
 /// Takes everything the host sends, at once, and gives it to the visitor at the visitor's pace. Only for a visitor that
 /// reads and has all it may have in waiting, the host's side waits. Returns the reader at the host's EOF, when the
-/// visitor has been told of it.
+/// visitor has been told of it, or with `false` when the visitor takes nothing more: what it had sent before may still
+/// be on its way to the host.
 async fn pump_down<'r, A: VisitorWrite + Unpin, R: HostReader>(
     mut to: A,
     from: &'r mut R,
     tallies: [&Tally; 2],
     terms: &Terms<'_>,
-) -> Result<&'r mut R, End> {
+) -> Result<(&'r mut R, bool), End> {
     let c = &terms.limits.config;
     let mut backlog = Backlog::new(c.visitor_memory, c.visitor_spill, Arc::clone(&terms.limits.budget));
     let mut gauge = Gauge { tallies, shown: 0 };
@@ -308,8 +332,8 @@ async fn pump_down<'r, A: VisitorWrite + Unpin, R: HostReader>(
                     return Err(End::HostClosed);
                 }
                 Some(_) => {
-                    to.shutdown().await.map_err(|_| End::VisitorGone)?;
-                    return Ok(from);
+                    let heard = to.shutdown().await.is_ok();
+                    return Ok((from, heard));
                 }
                 None => {}
             }
@@ -351,7 +375,7 @@ async fn pump_down<'r, A: VisitorWrite + Unpin, R: HostReader>(
                         t.to_visitor.fetch_add(n as u64, Ordering::Relaxed);
                     }
                 }
-                _ => return Err(End::VisitorGone),
+                _ => return Ok((from, false)),
             },
             more = from.next(), if ended.is_none() && hold.is_none() && braked.is_none() => match more {
                 FromHost::Data(data) if backlog.has_room(0) => {

@@ -315,6 +315,43 @@ async fn a_visitor_that_leaves_gives_back_what_waited_for_it() {
     assert_eq!((rig.limits.budget.used(), rig.tally.buffered.load(Ordering::Relaxed)), (0, 0));
 }
 
+#[tokio::test]
+async fn what_a_visitor_had_sent_reaches_the_host_though_it_takes_nothing_more() {
+    let rig = rig(1024, 1 << 20);
+    let (mut near, mut far) = tokio::io::duplex(1 << 20);
+    let (mut reader, host_tx, writer, mut up_rx) = host_side(4);
+    let terms = rig.terms();
+    far.write_all(&[7; 1 << 20]).await.unwrap();
+    drop(far);
+    let run = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms);
+    let script = async {
+        // The service says something before it takes the rest.
+        host_tx.send(FromHost::Data(Bytes::from_static(b"250 OK"))).await.unwrap();
+        host_tx.send(FromHost::Data(Bytes::from_static(b"250 OK"))).await.unwrap();
+        host_tx.reserve_many(4).await.map(drop).unwrap();
+        let mut got = 0;
+        while let Some(Some(data)) = up_rx.recv().await {
+            got += data.len();
+        }
+        assert_eq!(got, 1 << 20);
+    };
+    let (end, ()) = tokio::join!(run, script);
+    assert_eq!(end, End::VisitorGone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visitor_that_takes_nothing_more_is_not_waited_for_when_its_host_takes_nothing_either() {
+    let rig = rig(1024, 1 << 20);
+    let (mut near, mut far) = tokio::io::duplex(1 << 20);
+    let (mut reader, host_tx, writer, _up_rx) = host_side(4);
+    let terms = rig.terms();
+    far.write_all(&[7; 1 << 20]).await.unwrap();
+    host_tx.send(FromHost::Data(Bytes::from_static(b"250 OK"))).await.unwrap();
+    drop(far);
+    let end = relay(&mut near, &mut reader, &writer, [&rig.tally, &rig.total], &terms).await;
+    assert_eq!(end, End::VisitorGone);
+}
+
 /// A session that waits for the stream to be read takes no word from us either.
 #[tokio::test(start_paused = true)]
 async fn settling_reads_while_it_says_goodbye() {

@@ -5,6 +5,7 @@
 
 use crate::model::{FileUse, SpillView, is_kept};
 use bytes::{Bytes, BytesMut};
+use nix::fcntl::{FallocateFlags, fallocate};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -16,6 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much is read back from the file at a time.
 pub(super) const CHUNK: usize = 256 * 1024;
+
+/// In steps of this the blocks of what was read back are freed: a multiple of the block size of every file system.
+const STEP: u64 = 64 * 1024;
 
 /// What all spill files together may hold.
 #[derive(Debug)]
@@ -60,6 +64,8 @@ pub struct Backlog {
     file: Option<Arc<File>>,
     read_at: u64,
     write_at: u64,
+    /// Before here the file has no blocks.
+    freed: u64,
     file_max: u64,
     budget: Arc<SpillBudget>,
 }
@@ -75,6 +81,7 @@ impl Backlog {
             file: None,
             read_at: 0,
             write_at: 0,
+            freed: 0,
             file_max,
             budget,
         }
@@ -179,13 +186,17 @@ impl Backlog {
         let Some(file) = self.file.clone() else { return Ok(()) };
         let n = usize::try_from(self.in_file()).unwrap_or(most).min(most);
         let at = self.read_at;
+        let (freed, free) = (self.freed, (at + n as u64) / STEP * STEP);
         let read = tokio::task::spawn_blocking(move || {
             let mut buf = BytesMut::zeroed(n);
-            file.read_exact_at(&mut buf, at).map(|()| buf.freeze())
+            file.read_exact_at(&mut buf, at)?;
+            free_blocks(&file, freed, free);
+            Ok::<_, io::Error>(buf.freeze())
         })
         .await
         .map_err(io::Error::other)??;
         self.read_at += n as u64;
+        self.freed = free;
         self.budget.give(n as u64);
         self.memory_len += read.len();
         self.memory.push_back(read);
@@ -194,8 +205,19 @@ impl Backlog {
             self.file = None;
             self.read_at = 0;
             self.write_at = 0;
+            self.freed = 0;
         }
         Ok(())
+    }
+}
+
+/// Gives the blocks between two places back. Else the file of a visitor that is never quite up to date would grow by all that
+/// it was ever sent. A file system that cannot do it (NFS before 4.2) keeps them until the visitor has caught up.
+fn free_blocks(file: &File, from: u64, to: u64) {
+    if let (Ok(at), Ok(n)) = (from.try_into(), to.saturating_sub(from).try_into())
+        && n > 0
+    {
+        let _ = fallocate(file, FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE, at, n);
     }
 }
 
@@ -256,6 +278,32 @@ mod tests {
         assert_eq!(budget.used(), 0);
         b.push(Bytes::from_static(b"again")).await.unwrap();
         assert_eq!(drain(&mut b).await, b"again");
+    }
+
+    #[tokio::test]
+    async fn what_has_been_read_back_takes_no_room_on_the_disk_though_the_visitor_never_catches_up() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let budget = Arc::new(SpillBudget::new(dir.path(), 1 << 30));
+        let mut b = Backlog::new(4096, 1 << 20, Arc::clone(&budget));
+        let chunk = Bytes::from(vec![7; 33_333]);
+        let (mut came, mut went) = (0, 0);
+        while came < 16 << 20 {
+            while b.has_room(0) {
+                b.push(chunk.clone()).await.unwrap();
+                came += chunk.len();
+            }
+            b.refill(CHUNK / 8).await.unwrap();
+            let n = b.slices().next().unwrap().len();
+            b.advance(n);
+            went += n;
+            let on_disk = b.file.as_ref().unwrap().metadata().unwrap().blocks() * 512;
+            assert!(
+                on_disk <= b.in_file() + 2 * STEP,
+                "{on_disk} bytes on the disk, {} wait, {went} are read",
+                b.in_file()
+            );
+        }
     }
 
     #[tokio::test]

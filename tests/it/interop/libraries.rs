@@ -2,13 +2,15 @@
 
 use super::{Client, MIB, bastion, ended_by_itself, is_any_port_of_the_team, is_cancelled, session};
 use crate::common::bastion::Bastion;
-use crate::common::services::echo;
+use crate::common::services::{echo, serve, visit};
 use crate::common::{SOON, eventually, wait_exit};
 use crate::transfer::there_and_back;
-use std::io::Write;
-use std::net::SocketAddr;
+use socket2::SockRef;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 /// Key exchanges to be begun while bytes flow.
@@ -144,6 +146,46 @@ fn paramiko() {
 #[test]
 fn asyncssh() {
     all("asyncssh_client.py", "python3-asyncssh", "AsyncSSH_", &["anytime", "idle"]);
+}
+
+/// A second EOF on one channel is an error of the protocol to it, and the end of the session with all its tunnels.
+#[test]
+fn asyncssh_survives_a_visitor_that_has_ended_and_then_breaks() {
+    let (tx, ended) = mpsc::channel();
+    let (broken, rx) = mpsc::channel::<()>();
+    let rx = Mutex::new(rx);
+    let service = serve(move |mut conn| {
+        let mut heard = Vec::new();
+        let _ = conn.read_to_end(&mut heard);
+        tx.send(heard).unwrap();
+        rx.lock().unwrap().recv().unwrap();
+        // Until the host's client has closed the stream.
+        while conn.write_all(b"more").is_ok() {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    });
+    let b = bastion();
+    let mut host = Library::to(&b, "asyncssh_client.py", "pay-01", "python3-asyncssh", service);
+    host.hears("ready");
+    let port = b.port("pay", 0);
+    host.asked(&format!("forward {port}"), "forwarded");
+    b.wait_tunnel(port, "is up", |t| t["state"] == "up");
+    let before = session(&b)["id"].clone();
+    for _ in 0..3 {
+        let mut conn = visit(port);
+        conn.write_all(b"all I have").unwrap();
+        conn.shutdown(Shutdown::Write).unwrap();
+        // What the health check sends is nothing.
+        while ended.recv_timeout(SOON).expect("the end reaches the service") != b"all I have" {
+            broken.send(()).unwrap();
+        }
+        SockRef::from(&conn).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(conn);
+        broken.send(()).unwrap();
+        b.wait_tunnel(port, "has no visitor", |t| t["visitors_now"] == 0);
+    }
+    assert_eq!(session(&b)["id"], before);
+    host.asked(&format!("cancel {port}"), "cancelled");
 }
 
 /// It begins no key exchange, and before 1.11 it knows no encrypt-then-MAC.
